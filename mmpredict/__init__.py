@@ -1,0 +1,1 @@
+"""Predicts how several local language models run on one machine."""

@@ -1,0 +1,47 @@
+"""Which waiting requests are sent next: decision functions that the simulator and the live executor both call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmpredict.errors import InputError
+from mmpredict.simulation.plan import Plan, Stage
+from mmpredict.workload.request import Request, Workload
+
+
+def assign(plan: Plan, workload: Workload) -> dict[str, str]:
+    """Instance of every request: the one that serves its model (the first, should several do).
+
+    Returns:
+        request id → instance name.
+
+    Raises:
+        InputError: a request asks for a model that no instance serves.
+    """
+    serving: dict[str, str] = {}
+    for instance in plan.instances:
+        serving.setdefault(instance.model, instance.name)
+    for request in workload.requests:
+        if request.model not in serving:
+            raise InputError(
+                f"request {request.id!r} asks for {request.model!r}, which no instance of plan {plan.strategy!r} serves"
+            )
+    return {request.id: serving[request.model] for request in workload.requests}
+
+
+def stage_requests(stage: Stage, workload: Workload, instance_of: dict[str, str]) -> list[Request]:
+    """The requests of a stage, in the order in which they are sent: by instance as the stage lists them when they are
+    sent one at a time (so that a model finishes before the next begins), by arrival otherwise."""
+    mine = [request for request in workload.requests if instance_of[request.id] in stage.instances]
+    if stage.concurrency == 1:
+        mine.sort(key=lambda request: stage.instances.index(instance_of[request.id]))
+    return mine
+
+
+def sendable(waiting: Sequence[Request], in_flight: int, concurrency: int | None, now_s: float) -> int:
+    """How many requests at the head of ``waiting`` may be sent now: first come first served, none overtakes."""
+    room = len(waiting) if concurrency is None else max(0, concurrency - in_flight)
+    count = 0
+    while count < min(room, len(waiting)) and waiting[count].arrival_s <= now_s:
+        count += 1
+    return count
