@@ -68,12 +68,20 @@ _TYPES = (
     WeightType("tq2_0", 35, 256, 66),
     WeightType("mxfp4", 39, 32, 17, repacked=True),
     WeightType("nvfp4", 40, 64, 36),
+    WeightType("q1_0", 41, 128, 18),
+    WeightType("q2_0", 42, 64, 18),
 )
 WEIGHT_TYPES = {weight_type.name: weight_type for weight_type in _TYPES}
 WEIGHT_TYPES_BY_ID = {weight_type.gguf_id: weight_type for weight_type in _TYPES}
 
-# llama.cpp stores a row that no 256-block divides in the nearest 32-block type (src/llama-quant.cpp).
-_SHORT_ROW_FALLBACK = {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}
+# llama.cpp stores a row that no 256-block divides in a 32-block type (src/llama-quant.cpp).
+_SHORT_ROW_FALLBACK = {
+    **dict.fromkeys(("tq1_0", "tq2_0"), "q4_0"),
+    **dict.fromkeys(("q2_k", "q3_k", "iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_xs"), "iq4_nl"),
+    "q4_k": "q5_0",
+    "q5_k": "q5_1",
+    "q6_k": "q8_0",
+}
 
 
 def weight_type(name: str) -> WeightType:
@@ -89,11 +97,7 @@ def weight_type(name: str) -> WeightType:
 
 
 def storable_type(wanted: WeightType, row_weights: int) -> WeightType:
-    """The type in which llama.cpp stores a row of ``row_weights`` when ``wanted`` is asked for.
-
-    Raises:
-        InputError: rows of this length fit no block of the wanted type nor of its fallback.
-    """
+    """The type in which llama.cpp stores a row of ``row_weights`` when ``wanted`` is asked for; ``f16`` fits every row."""
     if row_weights % wanted.block_weights == 0:
         return wanted
     fallback = WEIGHT_TYPES[_SHORT_ROW_FALLBACK.get(wanted.name, "f16")]

@@ -6,11 +6,13 @@ in every measurement. Bytes are a function of the name and the seed alone.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import shutil
-import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ PREFIX = "synthetic:"
 CHUNK_BYTES = 4 * MIB
 FORMAT_VERSION = 1  # part of the cached file's name: bump it when the bytes change
 DISK_RESERVE_BYTES = 64 * MIB
+ABANDONED_AFTER_S = 600.0  # no live writer leaves its file untouched for so long
 WEIGHT_SPREAD = 0.02  # standard deviation of the weights of a freshly initialised transformer
 
 # Bytes of a block that may not be random: scale factors, chosen so that the weights have mean 0 and spread ``WEIGHT_SPREAD``.
@@ -46,6 +49,8 @@ _FIXED_BYTES: dict[str, tuple[tuple[int, float | bytes], ...]] = {
     "q6_k": ((192, bytes([32] * 16)), (208, _STEP_6_BIT / _SUB_SCALE)),
 }
 SYNTHESISABLE = ("f16", *_FIXED_BYTES)
+# These count from -2^(bits-1) to 2^(bits-1) - 1, half a step below 0 in the mean; every other block gets a negative scale.
+_WITHOUT_MINIMUM = {"q8_0": 0, "q4_0": 0, "q5_0": 0, "q6_k": 208}
 
 Progress = Callable[[int, int], None]
 
@@ -85,7 +90,9 @@ def cache_directory() -> Path:
 def cached_path(name: str, seed: int = 0, directory: Path | None = None) -> Path:
     """Where the file of ``name`` is, or would be."""
     architecture, matrices = parse_name(name)
-    return (directory or cache_directory() / "models") / f"{architecture}@{matrices.name}.s{seed}.v{FORMAT_VERSION}.gguf"
+    digest = hashlib.sha256(repr(shape(architecture)).encode()).hexdigest()[:8]  # a changed shape is another file
+    folder = directory or cache_directory() / "models"
+    return folder / f"{architecture}@{matrices.name}.s{seed}.{digest}.v{FORMAT_VERSION}.gguf"
 
 
 def synthesize(name: str, seed: int = 0, directory: Path | None = None, progress: Progress | None = None) -> Path:
@@ -101,10 +108,12 @@ def synthesize(name: str, seed: int = 0, directory: Path | None = None, progress
         progress: called with (bytes written, bytes in all).
 
     Raises:
-        InputError, UnknownNameError: the name cannot be used.
+        InputError, UnknownNameError: the name or the seed cannot be used.
         DoesNotFitError: the file system has too little room.
         StorageError: writing failed.
     """
+    if seed < 0:
+        raise InputError(f"seed is {seed}; it must be 0 or more")
     path = cached_path(name, seed, directory)
     if path.exists():
         return path
@@ -119,17 +128,25 @@ def synthesize(name: str, seed: int = 0, directory: Path | None = None, progress
             f"{name} needs {format_bytes(spec.weight_bytes)} on disk, {format_bytes(free_bytes)} are free in {path.parent}; "
             "free some room or set MMPREDICT_CACHE to another disk"
         )
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".part", dir=path.parent)
-    os.close(handle)
+    _remove_abandoned(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.part")
     try:
-        _write(Path(temporary), spec, seed, progress)
-        Path(temporary).replace(path)
+        _write(temporary, spec, seed, progress)
+        temporary.replace(path)
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else str(error.strerror)
         raise StorageError(f"cannot write {path}: {reason}; nothing was left behind") from error
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return path
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what a killed process left of the same file."""
+    for part in path.parent.glob(f".{path.stem}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > ABANDONED_AFTER_S:
+                part.unlink()
 
 
 def _write(path: Path, spec: ModelSpec, seed: int, progress: Progress | None) -> None:
@@ -143,23 +160,23 @@ def _write(path: Path, spec: ModelSpec, seed: int, progress: Progress | None) ->
         raw_type = gguf.GGMLQuantizationType(tensor.type.gguf_id)
         # GGUFWriter takes shapes in numpy order, slowest first, and wants the element type only as a default.
         writer.add_tensor_info(tensor.name, list(reversed(tensor.shape)), np.dtype(np.float32), tensor.size_bytes, raw_type)
-    writer.write_header_to_file(path)
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    output = writer.fout[0]
-    writer.write_padding(output, output.tell())
-    written = 0
-    for index, tensor in enumerate(spec.tensors):
-        generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, index, *_name_words(spec.name)])))
-        for chunk in _tensor_chunks(tensor, generator):
-            output.write(chunk)
-            written += len(chunk)
-            if progress is not None:
-                progress(written, spec.weight_bytes)
-        writer.write_padding(output, tensor.size_bytes)
-    output.flush()
-    os.fsync(output.fileno())
-    writer.close()
+    with contextlib.closing(writer):  # before the caller removes the file: an open one keeps its place on the disk
+        writer.write_header_to_file(path)
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        output = writer.fout[0]
+        writer.write_padding(output, output.tell())
+        written = 0
+        for index, tensor in enumerate(spec.tensors):
+            generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, index, *_name_words(spec.name)])))
+            for chunk in _tensor_chunks(tensor, generator):
+                output.write(chunk)
+                written += len(chunk)
+                if progress is not None:
+                    progress(written, spec.weight_bytes)
+            writer.write_padding(output, tensor.size_bytes)
+        output.flush()
+        os.fsync(output.fileno())
 
 
 def _name_words(name: str) -> list[int]:
@@ -189,6 +206,8 @@ def _random_blocks(weight: WeightType, count: int, generator: np.random.Generato
     for offset, content in _FIXED_BYTES[weight.name]:
         fixed = content if isinstance(content, bytes) else np.array(content, dtype="<f2").tobytes()
         blocks[:, offset : offset + len(fixed)] = np.frombuffer(fixed, dtype=np.uint8)
+    if weight.name in _WITHOUT_MINIMUM:
+        blocks[1::2, _WITHOUT_MINIMUM[weight.name] + 1] ^= 0x80  # the sign bit of a little-endian half
     return blocks
 
 

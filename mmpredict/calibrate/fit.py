@@ -1,0 +1,219 @@
+"""From raw measurements to the coefficients of one machine and engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmpredict.calibrate.fit_steps import fit_steps, leave_one_model_out, step_observations
+from mmpredict.calibrate.measurement import Measurement, of_kind
+from mmpredict.cost.coefficients import (
+    Coefficients,
+    ContentionCoefficients,
+    Estimate,
+    LoadCoefficients,
+    MemoryCoefficients,
+)
+from mmpredict.cost.loading import load_features
+from mmpredict.cost.memory import compute_buffer_parts
+from mmpredict.errors import NotCalibratedError
+from mmpredict.models.spec import ModelSpec
+
+MODEL_SPREAD_FLOOR = 0.05  # no fit is trusted closer than this from one model to another
+MACHINE_SPREAD = 0.05  # drift of a machine's speed over minutes; repeats within one calibration cannot show it
+COMPANY_SPREAD_FLOOR = 0.05
+SPINNING_SPREAD_FLOOR = 0.35  # a factor of two between repeats of the same run is usual (physics notes in docs/design.md)
+STACKED_PRIOR = (1.0, 3.0)  # Beta prior of falling into the stacked state: seen in about one run of four
+STACKED_SPEED_FRAC = 0.03  # slower than this relative to alone, an episode counts as stacked
+
+
+def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[str, ModelSpec], seed: int = 0) -> Coefficients:
+    """Fit everything that the measurements support.
+
+    Args:
+        header: ``machine``, ``engine``, ``cores``, ``measured_on`` of the measurement file.
+        rows: raw measurements.
+        specs: model name → model, for every model measured.
+        seed: of the bootstrap.
+
+    Raises:
+        NotCalibratedError: a kind of measurement that the fit needs is missing.
+    """
+    threads = sorted({row.threads for row in rows if row.kind in ("prefill", "decode") and row.spincount is None})
+    if not threads:
+        raise NotCalibratedError("the measurements hold no prefill and no decode; run: mmpredict calibrate run")
+    observations = {count: step_observations(rows, specs, count) for count in threads}
+    steps = {count: fit_steps(members, seed) for count, members in observations.items()}
+    unseen: dict[str, list[float]] = {"prefill": [], "decode": []}
+    for members in observations.values():
+        for phase, errors in leave_one_model_out(members).items():
+            unseen[phase] += errors
+    request_s, prompt_token_s = _request_overhead(of_kind(rows, "request"))
+    return Coefficients(
+        machine=str(header["machine"]),
+        engine=str(header["engine"]),
+        cores=int(header["cores"]),
+        measured_on=str(header["measured_on"]),
+        measurements=len(rows),
+        models=tuple(sorted({row.model for row in rows})),
+        steps=steps,
+        yielding_price=_yielding_price(rows, max(threads)),
+        request_s=request_s,
+        prompt_token_s=prompt_token_s,
+        machine_log_spread=MACHINE_SPREAD,
+        model_log_spread={phase: max(MODEL_SPREAD_FLOOR, _root_mean_square(errors)) for phase, errors in unseen.items()},
+        contention=_contention(rows, specs),
+        loading=_loading(of_kind(rows, "load"), specs),
+        memory=_memory(of_kind(rows, "memory"), specs),
+        errors={
+            f"unseen_model_{phase}_median_absolute": float(np.median(np.abs(np.expm1(errors)))) if errors else 0.0
+            for phase, errors in unseen.items()
+        },
+    )
+
+
+def _root_mean_square(values: Sequence[float]) -> float:
+    return math.sqrt(sum(value * value for value in values) / len(values)) if values else 0.0
+
+
+def _request_overhead(rows: Sequence[Measurement]) -> tuple[float, float]:
+    """(per request, per prompt token) [s] of the client and HTTP."""
+    if not rows:
+        return 0.0, 0.0
+    features = [(1.0, row.number("tokens")) for row in rows]
+    request_s, prompt_token_s = _nonnegative(features, [row.number("overhead_s") for row in rows])
+    return request_s, prompt_token_s
+
+
+def _yielding_price(rows: Sequence[Measurement], threads: int) -> dict[str, float]:
+    """Time with the yielding waiting rule ÷ time with the default, over equal measurements; at least 1."""
+    price = {}
+    for phase, names in (("prefill", ("tokens",)), ("decode", ("sequences", "depth"))):
+        times: dict[bool, dict[tuple[Any, ...], list[float]]] = {True: {}, False: {}}
+        for row in rows:
+            if row.kind == phase and row.threads == threads:
+                per_step = row.number("duration_s") / row.number("steps") if phase == "decode" else row.number("duration_s")
+                condition = (row.model, *(row.values[name] for name in names))
+                times[row.spincount is not None].setdefault(condition, []).append(per_step)
+        ratios = [np.median(found) / np.median(times[False][key]) for key, found in times[True].items() if key in times[False]]
+        price[phase] = max(1.0, float(np.median(ratios))) if ratios else 1.0
+    return price
+
+
+def _contention(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> ContentionCoefficients:
+    """Efficiencies from servers in company.
+
+    Within the cores: mean speed relative to alone. Beyond: sum of the relative speeds (a fair share gives 1).
+    """
+    company = of_kind(rows, "company")
+    within = [row.number("speed_frac") for row in company if row.values["set_up"] == "within"]
+    yielding = _sums(company, "yielding")
+    spinning = {phase: _sums(company, "spinning", phase) for phase in ("prefill", "decode")}
+    stacked = [row.values["episode"] for row in company if _is_stacked(row)]
+    episodes = {row.values["episode"] for row in company if row.values["set_up"] == "spinning"}
+    prior_yes, prior_no = STACKED_PRIOR
+    return ContentionCoefficients(
+        within_efficiency=_estimate(within, COMPANY_SPREAD_FLOOR),
+        yielding_efficiency=_estimate(yielding, COMPANY_SPREAD_FLOOR),
+        spinning_efficiency={phase: _estimate(sums, SPINNING_SPREAD_FLOOR) for phase, sums in spinning.items()},
+        stacked_layer_s=_stacked_layer(of_kind(rows, "stacked"), specs),
+        stacked_probability=(len(set(stacked)) + prior_yes) / (len(episodes) + prior_yes + prior_no) if episodes else 0.0,
+    )
+
+
+def _is_stacked(row: Measurement) -> bool:
+    return row.values["set_up"] == "spinning" and row.values["phase"] == "decode" and row.number("speed_frac") < STACKED_SPEED_FRAC
+
+
+def _sums(company: Iterable[Measurement], set_up: str, phase: str | None = None) -> list[float]:
+    """Per episode and phase, the sum of relative speeds; episodes that were stacked are another state and left out."""
+    members: dict[tuple[Any, Any], list[Measurement]] = {}
+    for row in company:
+        if row.values["set_up"] == set_up and phase in (None, row.values["phase"]):
+            members.setdefault((row.values["episode"], row.values["phase"]), []).append(row)
+    return [sum(row.number("speed_frac") for row in group) for group in members.values() if not any(map(_is_stacked, group))]
+
+
+def _estimate(values: Sequence[float], floor: float) -> Estimate:
+    """Geometric mean (at most 1) and the spread of a further value, widened for few values (Student's t at 80 %)."""
+    from scipy.stats import t as student
+
+    if not values:
+        return Estimate(value=1.0, log_spread=floor)
+    logs = np.log(values)
+    spread = 0.0
+    if len(logs) > 1:
+        widening = float(student.ppf(0.9, len(logs) - 1) / student.ppf(0.9, np.inf)) * math.sqrt(1 + 1 / len(logs))
+        spread = float(np.std(logs, ddof=1)) * widening
+    return Estimate(value=min(1.0, float(np.exp(np.mean(logs)))), log_spread=max(floor, spread))
+
+
+def _stacked_layer(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> Estimate:
+    """Stall per layer and step of threads that wait for each other on too few cores."""
+    stalls = [
+        max(1e-9, (row.number("duration_s") - row.number("solo_s")) / row.number("steps") / specs[row.model].n_layers)
+        for row in rows
+    ]
+    return _estimate_any(stalls) if stalls else Estimate(value=0.0)
+
+
+def _estimate_any(values: Sequence[float]) -> Estimate:
+    logs = np.log(values)
+    return Estimate(value=float(np.exp(np.mean(logs))), log_spread=SPINNING_SPREAD_FLOOR)
+
+
+def _loading(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> LoadCoefficients:
+    if not rows:
+        raise NotCalibratedError("the measurements hold no load; run: mmpredict calibrate run")
+    features = [load_features(specs[row.model], bool(row.values["cold"])) for row in rows]
+    durations = [row.number("duration_s") for row in rows]
+    start, mapped, repacked, vocabulary, cold = _nonnegative(features, durations)
+    predicted = np.array(features) @ np.array([start, mapped, repacked, vocabulary, cold])
+    spread = _root_mean_square([float(error) for error in np.log(predicted / np.array(durations))])
+    return LoadCoefficients(
+        start_s=start,
+        mapped_byte_s=mapped,
+        repacked_byte_s=repacked,
+        vocabulary_s=vocabulary,
+        cold_byte_s=cold,
+        log_spread=max(COMPANY_SPREAD_FLOOR, spread),
+    )
+
+
+def _memory(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> MemoryCoefficients:
+    """Rows of the compute buffer from the servers' own logs; what the process has beyond all known parts is the rest."""
+    if not rows:
+        raise NotCalibratedError("the measurements hold no memory figure; run: mmpredict calibrate run")
+    features, buffers, rests, totals = [], [], [], []
+    for row in rows:
+        spec = specs[row.model]
+        context, slots, ubatch = (int(row.number(name)) for name in ("context_tokens", "slots", "ubatch_tokens"))
+        embedding, feed_forward, mask = compute_buffer_parts(spec, context, ubatch)
+        features.append((embedding, feed_forward))
+        buffers.append(max(0.0, row.number("compute_bytes") - mask))
+        known = spec.weight_bytes + spec.repacked_bytes + spec.kv_cache_bytes(context, slots, ubatch) + row.number("compute_bytes")
+        rests.append(row.number("proportional_bytes") - known)
+        totals.append(row.number("proportional_bytes"))
+    embedding_rows, feed_forward_rows = _nonnegative(features, buffers)
+    process = max(0.0, float(np.median(rests)))
+    errors = [math.log((total - rest + process) / total) for total, rest in zip(totals, rests, strict=True)]
+    return MemoryCoefficients(
+        process_bytes=process,
+        embedding_rows=embedding_rows,
+        feed_forward_rows=feed_forward_rows,
+        log_spread=max(0.02, _root_mean_square(errors)),
+    )
+
+
+def _nonnegative(features: Sequence[Sequence[float]], observed: Sequence[float]) -> list[float]:
+    """Non-negative least squares in relative error."""
+    from scipy.optimize import nnls
+
+    values = np.maximum(np.asarray(observed, dtype=float), 1e-9)
+    matrix = np.asarray(features, dtype=float) / values[:, None]
+    scale = np.where(matrix.max(axis=0) > 0, matrix.max(axis=0), 1.0)
+    solved, _ = nnls(matrix / scale, np.ones(len(values)))
+    return [float(value) for value in solved / scale]

@@ -1,0 +1,138 @@
+"""The cost model: coefficients put together into the questions that the simulator asks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.contention import Contention, is_yielding
+from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw, draw_contention
+from mmpredict.cost.loading import load_s
+from mmpredict.cost.memory import InstanceMemory, instance_memory
+from mmpredict.cost.step import PromptPiece, StepCost, StepFeatures, batch_features, decode_features
+from mmpredict.errors import InputError
+from mmpredict.models.spec import ModelSpec
+
+
+class InstanceCost:
+    """What one instance costs, alone on the machine, in one simulation run.
+
+    Args:
+        spec: its model.
+        threads: its worker threads [1].
+        spincount: its waiting rule (``GOMP_SPINCOUNT``), ``None`` for the runtime's default.
+        context_tokens, slots, ubatch_tokens: its options.
+        coefficients: of the machine and engine.
+        draw: the run's luck.
+
+    Raises:
+        InputError: more threads than the machine has cores.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        threads: int,
+        spincount: int | None,
+        context_tokens: int,
+        slots: int,
+        ubatch_tokens: int,
+        coefficients: Coefficients,
+        draw: Draw,
+    ) -> None:
+        if threads > coefficients.cores:
+            raise InputError(
+                f"{spec.name}: {threads} threads on {coefficients.cores} cores; a server with more threads than cores "
+                f"waits for itself and is not modelled: use at most {coefficients.cores}"
+            )
+        self.spec = spec
+        self.threads = threads
+        self.yielding = threads > 1 and is_yielding(spincount)
+        self._ubatch_tokens = ubatch_tokens
+        self._coefficients = coefficients
+        self._weighted_costs = _bracket(coefficients, threads)
+        machine = draw.factor("machine", coefficients.machine_log_spread)
+        price = coefficients.yielding_price if self.yielding else {}
+        unmeasured = self.unmeasured_types()
+        self._factors = {
+            phase: machine
+            * price.get(phase, 1.0)
+            * draw.factor(f"{phase} of {spec.name}", coefficients.model_log_spread[phase])
+            * (draw.factor(f"unmeasured {phase} of {spec.name}", UNMEASURED_LOG_SPREAD) if unmeasured else 1.0)
+            for phase in ("prefill", "decode")
+        }
+        self._load_factor = machine * draw.factor(f"load of {spec.name}", coefficients.loading.log_spread)
+        memory = instance_memory(spec, context_tokens, slots, ubatch_tokens, coefficients.memory)
+        scale = draw.factor(f"memory of {spec.name}", coefficients.memory.log_spread)
+        self.memory = InstanceMemory(*(scale * part for part in _parts(memory)))
+
+    def batch_s(self, depths: Sequence[float], pieces: Sequence[PromptPiece]) -> float:
+        """Duration of one batch that holds pieces of prompts [s]."""
+        return self._factors["prefill"] * self._duration_s(batch_features(self.spec, depths, pieces, self._ubatch_tokens))
+
+    def decode_s(self, depths: Sequence[float], steps: int) -> float:
+        """Duration of ``steps`` decode steps of sequences that begin at ``depths`` [s]."""
+        return self._factors["decode"] * self._duration_s(decode_features(self.spec, depths, steps)) if steps else 0.0
+
+    def passes(self, tokens: int) -> int:
+        """Physical batches that a batch of ``tokens`` is evaluated in [1]."""
+        return -(-tokens // self._ubatch_tokens)
+
+    def load_s(self, cold: bool) -> float:
+        """Time from process start to ready [s]."""
+        return self._load_factor * load_s(self.spec, cold, self._coefficients.loading)
+
+    def request_s(self, prompt_tokens: int) -> float:
+        """Client and HTTP time that a request takes beside the server's own work [s]."""
+        return self._coefficients.request_s + self._coefficients.prompt_token_s * prompt_tokens
+
+    def unmeasured_types(self) -> set[str]:
+        """Weight types of the model for which there is no kernel measurement."""
+        used = {group.type.name for group in self.spec.body_groups} | {self.spec.output_matrix.type.name}
+        return used - set(self._weighted_costs[0][1].coefficients.kernels)
+
+    def _duration_s(self, features: StepFeatures) -> float:
+        # Speed over threads is interpolated geometrically between measured numbers of threads.
+        if len(self._weighted_costs) == 1:
+            return self._weighted_costs[0][1].duration_s(features)
+        return math.exp(sum(weight * math.log(cost.duration_s(features)) for weight, cost in self._weighted_costs))
+
+
+class CostModel:
+    """Costs of every instance, and the contention between them, in one simulation run.
+
+    Args:
+        coefficients: of the machine and engine.
+        draw: the run's luck; without it everything is at its median.
+    """
+
+    def __init__(self, coefficients: Coefficients, draw: Draw | None = None) -> None:
+        self.coefficients = coefficients
+        self.draw = draw or Draw()
+        self.contention: Contention = draw_contention(coefficients, self.draw)
+
+    def instance(
+        self, spec: ModelSpec, threads: int, spincount: int | None, context_tokens: int, slots: int, ubatch_tokens: int
+    ) -> InstanceCost:
+        """Costs of one instance (see ``InstanceCost``)."""
+        return InstanceCost(spec, threads, spincount, context_tokens, slots, ubatch_tokens, self.coefficients, self.draw)
+
+    def stacked(self, instance: str) -> bool:
+        """Whether the threads of a spinning instance fall onto one core when it has company."""
+        return self.draw.chance(f"stacked {instance}", self.coefficients.contention.stacked_probability)
+
+
+def _bracket(coefficients: Coefficients, threads: int) -> list[tuple[float, StepCost]]:
+    """Measured neighbours of a number of threads with their weights (one, when it was measured or lies outside)."""
+    measured = sorted(coefficients.steps)
+    above = next((count for count in measured if count >= threads), measured[-1])
+    below = next((count for count in reversed(measured) if count <= threads), measured[0])
+    if above == below:
+        return [(1.0, StepCost(coefficients.steps[above]))]
+    position = math.log(threads / below) / math.log(above / below)
+    return [(1 - position, StepCost(coefficients.steps[below])), (position, StepCost(coefficients.steps[above]))]
+
+
+def _parts(memory: InstanceMemory) -> tuple[float, ...]:
+    return memory.mapped, memory.repacked, memory.kv_cache, memory.compute, memory.output, memory.process

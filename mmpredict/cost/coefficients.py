@@ -1,0 +1,171 @@
+"""The fitted numbers of one machine with one engine build, and how they are stored.
+
+A coefficient belongs to (machine, engine build): a build for other instruction sets is another engine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mmpredict.errors import FileFormatError, InputError
+
+SCHEMA_VERSION = 1
+MAX_FILE_BYTES = 16_000_000
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Estimate(_Frozen):
+    """A fitted number and the spread of its logarithm (standard deviation, 0 = taken as exact)."""
+
+    value: float = Field(ge=0)
+    log_spread: float = Field(default=0.0, ge=0)
+
+
+class Kernel(_Frozen):
+    """Time that a matrix weight of one type costs in a step of n tokens.
+
+    Attributes:
+        batch_tokens: knots n, ascending [tokens].
+        weight_s: time per weight of a step of n tokens [s].
+        weight_low_s, weight_high_s: 80 % bootstrap bounds of the same [s].
+    """
+
+    batch_tokens: tuple[int, ...] = Field(min_length=1)
+    weight_s: tuple[float, ...]
+    weight_low_s: tuple[float, ...]
+    weight_high_s: tuple[float, ...]
+
+
+class StepCoefficients(_Frozen):
+    """One step of one server at one number of threads; see ``cost.step`` for the equation.
+
+    Attributes:
+        layer_s: per layer and step: barriers and small operations [s].
+        prompt_s: once per prompt: waking threads, launching the slot [s].
+        logit_s: per sequence, vocabulary entry and sampled token [s].
+        attention_decode_s, attention_prefill_s: per multiply-accumulate of attention [s].
+        kernels: weight type → time per weight.
+    """
+
+    layer_s: float = Field(ge=0)
+    prompt_s: float = Field(ge=0)
+    logit_s: float = Field(ge=0)
+    attention_decode_s: float = Field(ge=0)
+    attention_prefill_s: float = Field(ge=0)
+    kernels: dict[str, Kernel]
+
+
+class ContentionCoefficients(_Frozen):
+    """What company costs; see ``cost.contention``.
+
+    Attributes:
+        within_efficiency: total speed ÷ sum of the speeds alone, when all threads have a core of their own.
+        yielding_efficiency: total speed ÷ fair share, more threads than cores, servers that give a core up while waiting.
+        spinning_efficiency: the same for servers that wait as OpenMP does by default, by ``prefill`` and ``decode``.
+        stacked_layer_s: stall per layer and step while threads of one server wait for each other on one core [s].
+        stacked_probability: chance that a spinning server in company falls into that state.
+    """
+
+    within_efficiency: Estimate
+    yielding_efficiency: Estimate
+    spinning_efficiency: dict[str, Estimate]
+    stacked_layer_s: Estimate
+    stacked_probability: float = Field(ge=0, le=1)
+
+
+class LoadCoefficients(_Frozen):
+    """Loading a model: ``start + mapped + repacked + vocabulary (+ reading from disk)``, each per unit.
+
+    Attributes:
+        start_s: process start and engine initialisation [s].
+        mapped_byte_s: per byte mapped from the page cache [s/byte].
+        repacked_byte_s: per byte copied into the CPU's layout [s/byte].
+        vocabulary_s: per entry of the vocabulary [s].
+        cold_byte_s: additionally per byte when the file must come from storage [s/byte].
+        log_spread: of a load's duration [1].
+    """
+
+    start_s: float = Field(ge=0)
+    mapped_byte_s: float = Field(ge=0)
+    repacked_byte_s: float = Field(ge=0)
+    vocabulary_s: float = Field(ge=0)
+    cold_byte_s: float = Field(ge=0)
+    log_spread: float = Field(ge=0)
+
+
+class MemoryCoefficients(_Frozen):
+    """What an instance needs beyond its weights, KV cache and logits.
+
+    Attributes:
+        process_bytes: interpreter, libraries and allocations of a server [bytes].
+        embedding_rows, feed_forward_rows: 4-byte rows of n_embd and n_ff that the compute buffer holds per ubatch token [1].
+        log_spread: of an instance's memory [1].
+    """
+
+    process_bytes: float = Field(ge=0)
+    embedding_rows: float = Field(ge=0)
+    feed_forward_rows: float = Field(ge=0)
+    log_spread: float = Field(ge=0)
+
+
+class Coefficients(_Frozen):
+    """Everything fitted for one machine and engine.
+
+    Attributes:
+        machine, engine: whose they are.
+        cores: cores of the machine [1].
+        measured_on: date of the measurements (ISO).
+        measurements: raw rows behind the fit [1].
+        models: models that were measured.
+        steps: number of threads → step coefficients.
+        yielding_price: time with a yielding waiting rule ÷ time with the default one, alone; by ``prefill`` and ``decode``.
+        request_s, prompt_token_s: client and HTTP time per request, and per prompt token [s].
+        machine_log_spread: drift of the whole machine's speed between runs.
+        model_log_spread: error from one model to another, by ``prefill`` and ``decode``.
+        errors: what the fit leaves, for people: metric → fraction.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    machine: str
+    engine: str
+    cores: int = Field(ge=1)
+    measured_on: str
+    measurements: int = Field(ge=0)
+    models: tuple[str, ...]
+    steps: dict[int, StepCoefficients] = Field(min_length=1)
+    yielding_price: dict[str, float]
+    request_s: float = Field(ge=0)
+    prompt_token_s: float = Field(ge=0)
+    machine_log_spread: float = Field(ge=0)
+    model_log_spread: dict[str, float]
+    contention: ContentionCoefficients
+    loading: LoadCoefficients
+    memory: MemoryCoefficients
+    errors: dict[str, float] = Field(default_factory=dict)
+
+
+def read_coefficients(path: Path) -> Coefficients:
+    """Read a coefficient file.
+
+    Raises:
+        InputError: the file cannot be read.
+        FileFormatError: it is no coefficient file, or one of another schema version.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise FileFormatError(f"{path} is larger than {MAX_FILE_BYTES} bytes; it is no coefficient file")
+        coefficients = Coefficients.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read coefficients {path}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise FileFormatError(f"{path} is no coefficient file: {where or 'document'}: {first['msg']}; calibrate again") from error
+    if coefficients.schema_version != SCHEMA_VERSION:
+        raise FileFormatError(f"{path} has schema version {coefficients.schema_version}, this is {SCHEMA_VERSION}; calibrate again")
+    return coefficients

@@ -1,0 +1,90 @@
+"""What activities that run at the same time take from each other.
+
+CPU servers share cores. The operating system gives every runnable thread an equal share, so with more threads than cores all
+activities run at ``cores / Σ threads`` of their speed alone. A server with one thread loses nothing more. A server with several
+waits at a barrier after every operation of its graph, and how it waits decides what company costs:
+
+- *yielding* (``GOMP_SPINCOUNT`` small, or passive waiting): a waiting thread gives its core up; little is lost;
+- *spinning* (OpenMP's default): a waiting thread burns the time slice of the thread it waits for. Speed falls to a fraction of
+  the fair share; and when the scheduler has put the threads of one server on one core ("stacked"), every barrier costs a time
+  slice, which no longer depends on the work: a stall per layer.
+
+Measured evidence and rejected alternatives: ``docs/design.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["load", "prefill", "decode"]
+
+# GNU OpenMP's default spins about 300,000 times before it sleeps; from a few thousand on, a waiting thread is asleep well
+# within a scheduler's time slice.
+YIELDING_SPINCOUNT_LIMIT = 5000
+
+
+def is_yielding(spincount: int | None) -> bool:
+    """Whether a server with this ``GOMP_SPINCOUNT`` gives its cores up while it waits."""
+    return spincount is not None and spincount <= YIELDING_SPINCOUNT_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One running activity, as the machine sees it.
+
+    Attributes:
+        phase: what it does.
+        threads: threads that work [1].
+        yielding: waiting rule of its server.
+        solo_s: duration of its work alone [s].
+        layers: layer evaluations in that work [1]; barriers come with them.
+        stacked: whether its server's threads sit on one core when they compete.
+    """
+
+    phase: Phase
+    threads: int
+    yielding: bool
+    solo_s: float
+    layers: float
+    stacked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """Contention coefficients as one simulation run uses them.
+
+    Attributes: as ``ContentionCoefficients``, drawn or at their medians.
+    """
+
+    cores: int
+    within_efficiency: float
+    yielding_efficiency: float
+    spinning_efficiency_prefill: float
+    spinning_efficiency_decode: float
+    stacked_layer_s: float
+
+    def rates(self, running: Sequence[Demand]) -> list[float]:
+        """Speed of each activity relative to its speed alone, in (0, 1].
+
+        Alone → 1; the order of activities does not matter.
+        """
+        if len(running) == 1:
+            return [1.0]
+        threads = sum(demand.threads for demand in running)
+        if threads <= self.cores:
+            return [self.within_efficiency] * len(running)
+        share = self.cores / threads
+        return [self._oversubscribed(demand, share) for demand in running]
+
+    def _oversubscribed(self, demand: Demand, share: float) -> float:
+        if demand.threads == 1 or demand.phase == "load":
+            return share
+        if demand.yielding:
+            return share * self.yielding_efficiency
+        prefill = demand.phase == "prefill"
+        rate = share * (self.spinning_efficiency_prefill if prefill else self.spinning_efficiency_decode)
+        if demand.stacked and demand.solo_s > 0:
+            rate = 1.0 / (1.0 / share + self.stacked_layer_s * demand.layers / demand.solo_s)
+        return rate

@@ -1,0 +1,174 @@
+"""One step of one server, alone on the machine.
+
+A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts) and samples ``m`` of them::
+
+    t = layer_s · L                                 barriers and small operations
+      + Σ_types  W_type · c_type(n)                 body matrices, every token
+      + W_output · c_output(m)                      output matrix, tokens whose logits are wanted
+      + logit_s · V · m                             sampling
+      + attention_s · MACs                          2 · heads · head_dim · Σ_layers Σ_tokens depth
+
+``c_type(n)`` is interpolated between measured numbers of tokens: kernels change at small batches, so neither "batching is
+free" nor "batching scales" holds. Depth of a local attention layer ends at its window. Everything between two scheduling
+events is summed in closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmpredict.cost.coefficients import Kernel, StepCoefficients
+from mmpredict.models.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class StepFeatures:
+    """What a stretch of work consists of: the equation's terms without their coefficients.
+
+    Attributes:
+        layers: layer evaluations (layers × steps) [1].
+        prompts: prompts begun [1].
+        logits: sampled tokens × vocabulary [1].
+        decode_macs, prefill_macs: attention multiply-accumulates [1].
+        weights: (weight type, tokens of the step) → weights evaluated [1].
+    """
+
+    layers: float
+    prompts: float
+    logits: float
+    decode_macs: float
+    prefill_macs: float
+    weights: dict[tuple[str, int], float]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPiece:
+    """Consecutive tokens of one prompt.
+
+    Attributes:
+        start: tokens of the prompt evaluated before [tokens].
+        tokens: length of the piece [tokens].
+        last: whether the prompt ends with it, so that its first output token is sampled.
+    """
+
+    start: int
+    tokens: int
+    last: bool
+
+
+def attention_macs(spec: ModelSpec, first_depth: float, tokens: float) -> float:
+    """Multiply-accumulates of attention for consecutive tokens of one sequence.
+
+    Args:
+        spec: the model.
+        first_depth: cells that the first token sees before itself [tokens].
+        tokens: how many tokens follow each other [tokens].
+
+    Returns:
+        2 · heads · head_dim · Σ over layers and tokens of the cells seen [1].
+    """
+    global_layers = spec.n_layers - spec.windowed_layers
+    seen = global_layers * _sum_of_depths(first_depth, tokens, float("inf"))
+    if spec.windowed_layers:
+        seen += spec.windowed_layers * _sum_of_depths(first_depth, tokens, float(spec.sliding_window))
+    return 2.0 * spec.n_heads * spec.head_dim * seen
+
+
+def _sum_of_depths(first: float, count: float, limit: float) -> float:
+    """Σ_{j=1..count} min(first + j, limit)."""
+    growing = min(count, max(0.0, limit - first))
+    rest = count - growing
+    return growing * first + growing * (growing + 1) / 2 + (rest * limit if rest else 0.0)
+
+
+def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[str, int], float], times: float = 1.0) -> None:
+    """Add the matrix work of ``times`` equal steps to ``into`` (see ``StepFeatures.weights``)."""
+    for group in spec.body_groups:
+        key = (group.type.name, tokens)
+        into[key] = into.get(key, 0.0) + times * group.weights
+    if sampled:
+        key = (spec.output_matrix.type.name, sampled)
+        into[key] = into.get(key, 0.0) + times * spec.output_matrix.weights
+
+
+def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[PromptPiece], ubatch_tokens: int) -> StepFeatures:
+    """One batch of a unified-cache server: a token of every decoding sequence, then pieces of prompts.
+
+    The batch is evaluated in physical batches of at most ``ubatch_tokens``.
+    """
+    total = len(depths) + sum(piece.tokens for piece in pieces)
+    sampled = len(depths) + sum(piece.last for piece in pieces)
+    weights: dict[tuple[str, int], float] = {}
+    passes = -(-total // ubatch_tokens)
+    for number in range(passes):
+        tokens = min(ubatch_tokens, total - number * ubatch_tokens)
+        step_weights(spec, tokens, sampled if number == passes - 1 else 0, weights)
+    return StepFeatures(
+        layers=passes * spec.n_layers,
+        prompts=sum(piece.start == 0 for piece in pieces),
+        logits=sampled * spec.n_vocab,
+        decode_macs=sum(attention_macs(spec, depth, 1) for depth in depths),
+        prefill_macs=sum(attention_macs(spec, piece.start, piece.tokens) for piece in pieces),
+        weights=weights,
+    )
+
+
+def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int) -> StepFeatures:
+    """``steps`` decode steps of sequences at the given depths, every sequence growing by one token a step."""
+    weights: dict[tuple[str, int], float] = {}
+    count = len(depths)
+    step_weights(spec, count, count, weights, times=steps)
+    macs = sum(attention_macs(spec, depth, steps) for depth in depths)
+    return StepFeatures(steps * spec.n_layers, 0, float(steps * count * spec.n_vocab), macs, 0.0, weights)
+
+
+def kernel_weight_s(kernel: Kernel, tokens: int) -> float:
+    """``c(n)``: linear between knots, proportional beyond the last one [s per weight]."""
+    knots = kernel.batch_tokens
+    if tokens > knots[-1]:
+        return kernel.weight_s[-1] * tokens / knots[-1]
+    return float(np.interp(tokens, knots, kernel.weight_s))
+
+
+class StepCost:
+    """The step equation with the coefficients of one number of threads.
+
+    Args:
+        coefficients: fitted numbers.
+    """
+
+    __slots__ = ("_cache", "coefficients", "unmeasured")
+
+    def __init__(self, coefficients: StepCoefficients) -> None:
+        self.coefficients = coefficients
+        self.unmeasured: set[str] = set()
+        self._cache: dict[tuple[str, int], float] = {}
+
+    def weight_s(self, weight_type: str, tokens: int) -> float:
+        """Time per weight of a step [s]; a type that was not measured costs what the slowest measured one does."""
+        key = (weight_type, tokens)
+        found = self._cache.get(key)
+        if found is None:
+            kernels = self.coefficients.kernels
+            if weight_type in kernels:
+                found = kernel_weight_s(kernels[weight_type], tokens)
+            else:
+                self.unmeasured.add(weight_type)
+                found = max(kernel_weight_s(kernel, tokens) for kernel in kernels.values())
+            self._cache[key] = found
+        return found
+
+    def duration_s(self, features: StepFeatures) -> float:
+        """Duration of a stretch of work alone on the machine [s]."""
+        own = self.coefficients
+        return (
+            own.layer_s * features.layers
+            + own.prompt_s * features.prompts
+            + own.logit_s * features.logits
+            + own.attention_decode_s * features.decode_macs
+            + own.attention_prefill_s * features.prefill_macs
+            + sum(weights * self.weight_s(*key) for key, weights in features.weights.items())
+        )

@@ -1,0 +1,176 @@
+"""Reading llama-server's streamed answer: its bytes in, one ``Completion`` or one ``RequestFailure`` out, in bounded memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from mmpredict.live.failure import FailureReason, RequestFailure
+from mmpredict.units import MIB
+
+MAX_LINE_BYTES = MIB
+MAX_TIMING = 1e15  # far beyond any count or duration; keeps absurd numbers out
+SECONDS_PER_MS = 1e-3
+TIMING_FIELDS = ("prompt_n", "cache_n", "predicted_n", "prompt_ms", "predicted_ms")
+
+HTTP_TOO_MANY_REQUESTS = 429
+HTTP_INTERNAL_ERROR = 500
+HTTP_UNAVAILABLE = 503
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One finished request. Clock values are ``time.perf_counter()`` of this process.
+
+    Attributes:
+        sent_s: when the request was about to be sent [s].
+        first_token_s, last_token_s: when the first and the last token arrived [s].
+        token_times_s: arrival of every event that carried tokens [s]; fewer than ``output_tokens`` where the server held
+            back a token whose text was not yet complete UTF-8.
+        output_tokens: tokens generated; fewer than asked for if ``truncated``.
+        prompt_tokens: tokens of the whole prompt.
+        cached_tokens: those of them that were not computed again.
+        prompt_s, generation_s: the server's own measure of both phases; the first token belongs to the prompt phase [s].
+        slot: the server's slot that did the work, -1 if it does not say.
+        truncated: the context was full before all tokens were generated.
+    """
+
+    sent_s: float
+    first_token_s: float
+    last_token_s: float
+    token_times_s: tuple[float, ...]
+    output_tokens: int
+    prompt_tokens: int
+    cached_tokens: int
+    prompt_s: float
+    generation_s: float
+    slot: int
+    truncated: bool
+
+
+def read_answer(
+    chunks: Iterable[bytes],
+    sent_s: float,
+    timeout_s: float,
+    output_tokens: int,
+    on_token: Callable[[float], None] | None = None,
+) -> Completion:
+    """Read the body of a streamed ``/completion`` answer as it arrives.
+
+    Args:
+        chunks: the body's bytes; each chunk is stamped with the time at which the iterator hands it over.
+        sent_s: when the request was sent [s].
+        timeout_s: longest time from there to the end of the answer [s].
+        output_tokens: the number of tokens asked for.
+        on_token: called with the arrival [s] of each event that carries tokens.
+
+    Raises:
+        RequestFailure: the answer is late, incomplete, an error, or not the protocol.
+    """
+    times: list[float] = []
+    counted = 0
+    for now_s, line in _lines(chunks):
+        if now_s > sent_s + timeout_s:
+            raise RequestFailure(FailureReason.TIMEOUT, f"no complete answer after {timeout_s:g} s")
+        event = _event(line)
+        if event is None:
+            continue
+        if event.get("stop") is True:
+            return _completion(event, sent_s, now_s, times, counted)
+        # A progress event comes with "tokens": [0] although none has been generated.
+        if event.get("content") or (event.get("tokens") and event.get("tokens_predicted") != 0):
+            times.append(now_s)
+            counted = event["tokens_predicted"] if type(event.get("tokens_predicted")) is int else len(times)
+            if max(counted, len(times)) > output_tokens:
+                raise RequestFailure(FailureReason.SERVER_ERROR, f"the server sent more than the {output_tokens} tokens asked for")
+            if on_token is not None:
+                on_token(now_s)
+    raise RequestFailure(FailureReason.SERVER_ERROR, "the answer ended without its timings")
+
+
+def rejection(status: int, body: bytes) -> RequestFailure:
+    """The failure that an HTTP status other than 200 stands for; ``body`` is what came with it."""
+    answer = _json_object(body)
+    return _reported(None if answer is None else answer.get("error"), status, body)
+
+
+def _reported(error: Any, status: int, raw: bytes) -> RequestFailure:
+    """The failure that the server reports; a code within its report overrides the HTTP status."""
+    message = error
+    if isinstance(error, dict):
+        status = error["code"] if type(error.get("code")) is int else status
+        message = error.get("message")
+    text = message if isinstance(message, str) else raw.decode(errors="replace")
+    reason = FailureReason.SERVER_ERROR
+    if status == HTTP_UNAVAILABLE and "loading model" in text.lower():
+        reason = FailureReason.REFUSED
+    elif status in (HTTP_TOO_MANY_REQUESTS, HTTP_UNAVAILABLE):
+        reason = FailureReason.QUEUE_FULL
+    elif 400 <= status < HTTP_INTERNAL_ERROR:
+        reason = FailureReason.BAD_REQUEST
+    return RequestFailure(reason, text or f"HTTP status {status}")
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[float, bytes]]:
+    """Lines with the time of their arrival; an empty one for a chunk without an end of line, so that time is looked at."""
+    pending = bytearray()
+    for chunk in chunks:
+        now_s = perf_counter()
+        pending += chunk
+        lines = pending.split(b"\n") if b"\n" in chunk else [b"", pending]
+        if max(map(len, lines)) > MAX_LINE_BYTES:
+            raise RequestFailure(FailureReason.SERVER_ERROR, f"the server sent a line of more than {MAX_LINE_BYTES} bytes")
+        for line in lines[:-1]:
+            yield now_s, bytes(line)
+        pending = bytearray(lines[-1]) if lines[-1] is not pending else pending
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    """The object that a line carries; ``None`` for an empty line and for a comment, such as llama-server's ping."""
+    if not line.strip() or line.startswith(b":"):
+        return None
+    name, _, text = line.partition(b":")
+    event = _json_object(text) if name in (b"data", b"error") else None
+    if event is None:
+        raise RequestFailure(FailureReason.SERVER_ERROR, f"not an event: {line[:200].decode(errors='replace')}")
+    if "error" in event or name == b"error":
+        raise _reported(event.get("error"), HTTP_INTERNAL_ERROR, text)
+    return event
+
+
+def _json_object(text: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _completion(event: dict[str, Any], sent_s: float, now_s: float, times: list[float], counted: int) -> Completion:
+    timings = event.get("timings")
+    numbers: dict[str, float] = {}
+    for key in TIMING_FIELDS:
+        value = timings.get(key) if isinstance(timings, dict) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MAX_TIMING:
+            raise RequestFailure(FailureReason.SERVER_ERROR, f"the server's timings lack a usable {key}")
+        numbers[key] = value
+    output_tokens, cached_tokens = int(numbers["predicted_n"]), int(numbers["cache_n"])
+    # Tokens whose text never became complete have no event of their own; they came no later than the last event.
+    arrivals = times if times and counted >= output_tokens else [*times, now_s]
+    slot = event.get("id_slot")
+    return Completion(
+        sent_s=sent_s,
+        first_token_s=arrivals[0],
+        last_token_s=arrivals[-1],
+        token_times_s=tuple(times),
+        output_tokens=output_tokens,
+        prompt_tokens=int(numbers["prompt_n"]) + cached_tokens,
+        cached_tokens=cached_tokens,
+        prompt_s=numbers["prompt_ms"] * SECONDS_PER_MS,
+        generation_s=numbers["predicted_ms"] * SECONDS_PER_MS,
+        slot=slot if type(slot) is int else -1,
+        truncated=event.get("truncated") is True,
+    )

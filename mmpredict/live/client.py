@@ -1,0 +1,180 @@
+"""Timed completions from a llama.cpp server. The only file that imports httpx2; import it where it is used."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Self
+from urllib.parse import urlsplit
+
+import httpx2
+import numpy as np
+
+from mmpredict.errors import InputError
+from mmpredict.live.answer import Completion, read_answer, rejection
+from mmpredict.live.failure import FailureReason, RequestFailure
+from mmpredict.units import KIB
+
+__all__ = ["Completion", "CompletionClient", "unique_prompt"]
+
+LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
+MAX_ERROR_BYTES = 64 * KIB
+FIRST_TEXT_TOKEN = 3  # vocabularies start with <unk>, <s> and </s>, or with the like
+
+# Without this, the last event repeats the whole prompt as text: for a long prompt more bytes than all tokens together.
+_FINAL_FIELDS = ("stop", "id_slot", "truncated", "timings")
+_DROPPED = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
+
+
+class CompletionClient:
+    """A client of one server on this machine; several threads may use it at a time.
+
+    Every request opens a connection of its own: llama-server closes each one after a streamed answer although it
+    announces to keep it, so that a request on a kept connection would be lost to that race now and then.
+
+    Args:
+        base_url: for example ``http://127.0.0.1:8080``.
+
+    Raises:
+        InputError: the address is not ``http`` on this machine.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        try:
+            address = urlsplit(base_url)
+            usable = address.scheme == "http" and address.hostname in LOOPBACK_HOSTS and address.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise InputError(f"server address {base_url!r} cannot be used; write http://127.0.0.1:PORT")
+        self._http = httpx2.Client(
+            base_url=base_url,
+            trust_env=False,
+            verify=False,  # there is no TLS on this path; reading the certificates would take 50 ms
+            headers={"Accept-Encoding": "identity", "Connection": "close"},
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
+        )
+
+    def close(self) -> None:
+        """Give the connections up."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def health(self, timeout_s: float = 2.0) -> bool:
+        """Whether the server says that it is ready, within ``timeout_s`` [s]."""
+        try:
+            with self._http.stream("GET", "/health", timeout=timeout_s) as response:
+                return response.status_code == httpx2.codes.OK
+        except httpx2.HTTPError:
+            return False
+
+    def stream(
+        self,
+        prompt: Sequence[int],
+        output_tokens: int,
+        timeout_s: float,
+        on_token: Callable[[float], None] | None = None,
+    ) -> Completion:
+        """Generate ``output_tokens`` tokens after ``prompt``, never fewer unless the context is full, and time them.
+
+        Args:
+            prompt: token numbers.
+            output_tokens: tokens to generate, 1 or more.
+            timeout_s: for the whole answer [s]; a server that falls silent amid its answer is given up at most this long
+                after its last sign of life.
+            on_token: called with the ``perf_counter()`` value [s] of each event that carries tokens.
+
+        Raises:
+            RequestFailure: there is no complete answer; its ``reason`` says why.
+            InputError: ``output_tokens`` or ``timeout_s`` is out of range.
+        """
+        if output_tokens < 1:
+            raise InputError(f"output_tokens is {output_tokens}; it must be 1 or more")
+        if not timeout_s > 0:
+            raise InputError(f"timeout_s is {timeout_s}; it must be more than 0")
+        body = {
+            "prompt": [int(token) for token in prompt],
+            "n_predict": output_tokens,
+            "ignore_eos": True,
+            "temperature": 0,
+            "cache_prompt": False,
+            "stream": True,
+            "response_fields": _FINAL_FIELDS,
+        }
+        request = self._http.build_request("POST", "/completion", json=body, timeout=timeout_s)
+        sent_s = perf_counter()
+        try:
+            response = self._http.send(request, stream=True)
+            try:
+                if response.status_code != httpx2.codes.OK:
+                    raise rejection(response.status_code, _beginning(response, sent_s + timeout_s))
+                return read_answer(response.iter_raw(), sent_s, timeout_s, output_tokens, on_token)
+            finally:
+                response.close()
+        except httpx2.HTTPError as error:
+            raise RequestFailure(_reason(error), _words(error, timeout_s)) from error
+
+
+def unique_prompt(tokens: int, seed: int, vocabulary: int) -> list[int]:
+    """A prompt of random text tokens that is a function of its arguments; other seeds differ in the first token already.
+
+    Args:
+        tokens: length, 1 or more [tokens].
+        seed: 0 or more.
+        vocabulary: size of the model's vocabulary, more than ``FIRST_TEXT_TOKEN``.
+
+    Raises:
+        InputError: an argument is out of range.
+    """
+    if tokens < 1 or seed < 0 or vocabulary <= FIRST_TEXT_TOKEN:
+        raise InputError(f"no prompt of {tokens} tokens with seed {seed} from a vocabulary of {vocabulary}")
+    prompt: list[int] = np.random.default_rng(seed).integers(FIRST_TEXT_TOKEN, vocabulary, tokens).tolist()
+    prompt[0] = FIRST_TEXT_TOKEN + seed % (vocabulary - FIRST_TEXT_TOKEN)
+    return prompt
+
+
+def _beginning(response: httpx2.Response, deadline_s: float) -> bytes:
+    """At most ``MAX_ERROR_BYTES`` of the body, whatever can be read of it until ``deadline_s``."""
+    body = bytearray()
+    try:
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) >= MAX_ERROR_BYTES or perf_counter() > deadline_s:
+                break
+    except httpx2.HTTPError:
+        pass
+    return bytes(body[:MAX_ERROR_BYTES])
+
+
+def _reason(error: httpx2.HTTPError) -> FailureReason:
+    system_error = _system_error(error)
+    number = system_error.errno if system_error is not None else None
+    if isinstance(error, httpx2.TimeoutException):
+        return FailureReason.TIMEOUT
+    if isinstance(error, httpx2.RemoteProtocolError):
+        # The same class stands for a connection that ended too early and for bytes that are no HTTP.
+        early = any(words in str(error) for words in ("peer closed connection", "Server disconnected"))
+        return FailureReason.SERVER_DIED if early else FailureReason.SERVER_ERROR
+    if number == errno.ECONNREFUSED:
+        return FailureReason.REFUSED
+    return FailureReason.SERVER_DIED if number in _DROPPED else FailureReason.NETWORK
+
+
+def _words(error: httpx2.HTTPError, timeout_s: float) -> str:
+    if isinstance(error, httpx2.TimeoutException):
+        return f"silent for {timeout_s:g} s"
+    return str(error) or type(error).__name__
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """The operating system's error at the root of a chain of exceptions."""
+    root: BaseException | None = error
+    while root is not None and not isinstance(root, OSError):
+        root = root.__cause__ or root.__context__
+    return root

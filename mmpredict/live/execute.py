@@ -1,0 +1,224 @@
+"""Executing a plan: the same stages, order and concurrency as the simulator, on real servers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+from mmpredict.errors import InputError
+from mmpredict.hardware import page_cache
+from mmpredict.hardware.telemetry import memory_bytes
+from mmpredict.live.client import CompletionClient, unique_prompt
+from mmpredict.live.embedded import EmbeddedServer, stop_all
+from mmpredict.live.failure import FailureReason, RequestFailure
+from mmpredict.models.resolve import materialize
+from mmpredict.models.spec import ModelSpec
+from mmpredict.results.columns import ActivityRow, RequestRow, StateRow
+from mmpredict.results.records import Records
+from mmpredict.simulation.dispatch import assign, sendable, stage_requests
+from mmpredict.simulation.plan import Plan, Stage
+from mmpredict.workload.request import Request, Workload
+
+SAMPLE_INTERVAL_S = 0.25
+DEFAULT_LIMIT_S = 600.0
+MAX_STREAMS = 256
+
+Progress = Callable[[str, float], None]
+"""(what is happening, fraction of the requests done)."""
+
+
+def execute(
+    plan: Plan,
+    workload: Workload,
+    specs: Mapping[str, ModelSpec],
+    memory_capacity_bytes: float,
+    log_directory: Path,
+    cold: bool = False,
+    limit_s: float = DEFAULT_LIMIT_S,
+    progress: Progress | None = None,
+) -> Records:
+    """Run a plan on embedded llama.cpp servers.
+
+    Args:
+        plan: instances and stages.
+        workload: requests.
+        specs: model name → model; synthetic ones are written first if they are not there.
+        memory_capacity_bytes: what the instances may use together, for the records [bytes].
+        log_directory: where the servers' logs go.
+        cold: whether model files are dropped from the page cache first; read into it otherwise.
+        limit_s: requests that are not done this long after the begin are given up and recorded as ``timeout`` [s].
+        progress: told what happens.
+
+    Raises:
+        InputError: a request asks for a model that the plan does not serve, or for more tokens than the context holds.
+        EngineError: a server could not be started.
+    """
+    instance_of = assign(plan, workload)
+    _check_context(plan, workload, instance_of)
+    paths = {instance.model: materialize(specs[instance.model]) for instance in plan.instances}
+    for path in paths.values():
+        if cold:
+            page_cache.drop(path)
+        else:
+            page_cache.warm(path)
+    run = _Run(plan, workload, specs, paths, instance_of, memory_capacity_bytes, log_directory, limit_s, progress)
+    try:
+        return run.records()
+    except BaseException:
+        stop_all()
+        raise
+
+
+def _check_context(plan: Plan, workload: Workload, instance_of: Mapping[str, str]) -> None:
+    for request in workload.requests:
+        context = plan.instance(instance_of[request.id]).context_tokens
+        if request.prompt_tokens + request.output_tokens > context:
+            raise InputError(
+                f"request {request.id!r} needs {request.prompt_tokens} + {request.output_tokens} tokens, the context of its "
+                f"server holds {context}; raise context_tokens"
+            )
+
+
+@dataclass(slots=True)
+class _Run:
+    plan: Plan
+    workload: Workload
+    specs: Mapping[str, ModelSpec]
+    paths: Mapping[str, Path]
+    instance_of: Mapping[str, str]
+    memory_capacity_bytes: float
+    log_directory: Path
+    limit_s: float
+    progress: Progress | None
+    servers: dict[str, EmbeddedServer] = field(default_factory=dict)
+    result: Records = field(default_factory=lambda: Records("measured"))
+    begin_s: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def records(self) -> Records:
+        stop_sampling = threading.Event()
+        sampler = threading.Thread(target=self._sample, args=(stop_sampling,), daemon=True)
+        self.begin_s = perf_counter()
+        sampler.start()
+        try:
+            for stage in self.plan.stages:
+                requests = stage_requests(stage, self.workload, dict(self.instance_of))
+                if requests:
+                    self._stage(stage, requests)
+        finally:
+            stop_sampling.set()
+            sampler.join()
+        return self.result.sort()
+
+    def _now_s(self) -> float:
+        return perf_counter() - self.begin_s
+
+    def _stage(self, stage: Stage, waiting: list[Request]) -> None:
+        opened_s = self._now_s()
+        with ThreadPoolExecutor(len(stage.instances)) as pool:
+            ready = dict(zip(stage.instances, pool.map(self._load, stage.instances), strict=True))
+        in_flight: set[Future[None]] = set()
+        with ThreadPoolExecutor(min(MAX_STREAMS, len(waiting))) as pool:
+            try:
+                while waiting or in_flight:
+                    count = sendable(waiting, len(in_flight), stage.concurrency, self._now_s())
+                    for request in waiting[:count]:
+                        load_wait_s = max(0.0, ready[self.instance_of[request.id]] - max(opened_s, request.arrival_s))
+                        in_flight.add(pool.submit(self._request, request, load_wait_s))
+                    waiting = waiting[count:]
+                    may_send = stage.concurrency is None or len(in_flight) < stage.concurrency
+                    pause_s = max(0.0, waiting[0].arrival_s - self._now_s()) if waiting and may_send else None
+                    finished, in_flight = self._await(in_flight, pause_s)
+                    for future in finished:
+                        future.result()
+            except BaseException:
+                stop_all()  # the streams of this stage end with their servers, and the pool can close
+                raise
+        self._note_memory()
+        for name in stage.instances:
+            start_s = self._now_s()
+            with self.lock:
+                server = self.servers.pop(name)
+            server.stop()
+            self.result.activities.append(ActivityRow(name, "unload", start_s, self._now_s()))
+
+    @staticmethod
+    def _await(in_flight: set[Future[None]], pause_s: float | None) -> tuple[set[Future[None]], set[Future[None]]]:
+        if in_flight:
+            finished, rest = wait(in_flight, timeout=pause_s, return_when=FIRST_COMPLETED)
+            return finished, rest
+        threading.Event().wait(pause_s)
+        return set(), set()
+
+    def _load(self, name: str) -> float:
+        instance = self.plan.instance(name)
+        self._report(f"loading {name}")
+        start_s = self._now_s()
+        log_path = self.log_directory / f"{self.plan.strategy}-{len(self.result.activities)}-{_file_name(name)}.log"
+        server = EmbeddedServer.start(instance, self.paths[instance.model], log_path)
+        with self.lock:
+            self.servers[name] = server
+            self.result.activities.append(ActivityRow(name, "load", start_s, self._now_s()))
+        return self._now_s()
+
+    def _request(self, request: Request, load_wait_s: float) -> None:
+        name = self.instance_of[request.id]
+        row = RequestRow(request.id, request.model, name, request.arrival_s, request.prompt_tokens, request.output_tokens)
+        row.load_wait_s = load_wait_s
+        with self.lock:
+            self.result.requests.append(row)
+            seed = len(self.result.requests)
+        self._report(f"{request.id} on {name}")
+        prompt = unique_prompt(request.prompt_tokens, seed, self.specs[request.model].n_vocab)
+        row.dispatched_s = self._now_s()
+        try:
+            self._answer(row, prompt)
+        except RequestFailure as failure:
+            died = not self.servers[name].alive()
+            row.status = str(FailureReason.SERVER_DIED if died else failure.reason)
+            row.output_tokens = 0
+        self._report(f"{request.id} {row.status}")
+
+    def _answer(self, row: RequestRow, prompt: list[int]) -> None:
+        timeout_s = self.limit_s - row.dispatched_s
+        if timeout_s <= 0:
+            raise RequestFailure(FailureReason.TIMEOUT, f"the run's limit of {self.limit_s:g} s was over")
+        with CompletionClient(self.servers[row.instance].url) as client:
+            answer = client.stream(prompt, row.output_tokens, timeout_s)
+        row.dispatched_s = answer.sent_s - self.begin_s
+        row.first_token_s = answer.first_token_s - self.begin_s
+        row.prefill_start_s = max(row.dispatched_s, row.first_token_s - answer.prompt_s)
+        row.finish_s = answer.last_token_s - self.begin_s
+        row.output_tokens = answer.output_tokens
+        row.cached_tokens = answer.cached_tokens
+        row.slot = answer.slot
+        with self.lock:
+            self.result.activities += [
+                ActivityRow(row.instance, "prefill", row.prefill_start_s, row.first_token_s, row.request),
+                ActivityRow(row.instance, "decode", row.first_token_s, row.finish_s, row.request),
+            ]
+
+    def _sample(self, stop: threading.Event) -> None:
+        while not stop.wait(SAMPLE_INTERVAL_S):
+            self._note_memory()
+
+    def _note_memory(self) -> None:
+        with self.lock:
+            pids = [server.pid for server in self.servers.values()]
+        if pids:
+            used = sum(memory_bytes(pid) for pid in pids)
+            with self.lock:
+                self.result.states.append(StateRow(self._now_s(), "memory", used, self.memory_capacity_bytes))
+
+    def _report(self, label: str) -> None:
+        if self.progress is not None:
+            done = sum(1 for row in self.result.requests if row.status != "ok" or row.finish_s == row.finish_s)
+            self.progress(label, done / len(self.workload.requests))
+
+
+def _file_name(text: str) -> str:
+    return "".join(character if character.isalnum() or character in "-._" else "-" for character in text)[-80:]

@@ -1,0 +1,101 @@
+"""Where the bars of a timeline go: one lane per instance, one row per piece of work that goes on at the same time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmpredict.results.columns import ActivityRow, StateRow
+from mmpredict.results.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The finished activities of one instance.
+
+    Attributes:
+        instance: server instance.
+        activities: in order of their beginning.
+        rows: for every activity, its row in the lane, from 0.
+        depth: rows in the lane; 1 when the instance did nothing.
+    """
+
+    instance: str
+    activities: tuple[ActivityRow, ...]
+    rows: tuple[int, ...]
+    depth: int
+
+
+def first_fit(spans: Sequence[tuple[float, float]], keys: Sequence[str] | None = None) -> list[int]:
+    """Give every span the first row that is free, so that no two spans of a row overlap.
+
+    Needs as many rows as spans overlap at one moment, which is the least possible. A span that ends where another begins
+    does not overlap it.
+
+    Args:
+        spans: (begin, end), in any order; begin ≤ end.
+        keys: one per span; a span returns to the row where its key was last, if that is free. An empty key has no such row.
+    """
+    row_ends: list[float] = []
+    last_row: dict[str, int] = {}
+    found = [0] * len(spans)
+    for index in sorted(range(len(spans)), key=lambda i: spans[i]):
+        begin, end = spans[index]
+        key = keys[index] if keys else ""
+        row = last_row.get(key, 0) if key else 0
+        if row >= len(row_ends) or row_ends[row] > begin:
+            row = next((i for i, row_end in enumerate(row_ends) if row_end <= begin), len(row_ends))
+        if row == len(row_ends):
+            row_ends.append(end)
+        row_ends[row] = end
+        last_row[key] = row
+        found[index] = row
+    return found
+
+
+def instance_names(*runs: Records) -> list[str]:
+    """Every instance of the runs: by its first activity in the first run that has it, then those that only have requests."""
+    names: dict[str, None] = {}
+    for records in runs:
+        for activity in sorted(finished(records), key=lambda row: (row.start_s, row.instance)):
+            names.setdefault(activity.instance)
+    for records in runs:
+        for name in sorted({row.instance for row in records.requests if row.instance}):
+            names.setdefault(name)
+    return list(names)
+
+
+def lanes(records: Records, instances: Sequence[str] | None = None) -> list[Lane]:
+    """Lay out a run, one lane per instance.
+
+    Args:
+        records: the run.
+        instances: lanes to make, in this order; by default those of the run.
+    """
+    found = []
+    for name in instance_names(records) if instances is None else instances:
+        own = sorted(
+            (row for row in finished(records) if row.instance == name), key=lambda row: (row.start_s, row.end_s, row.request)
+        )
+        rows = first_fit([(row.start_s, row.end_s) for row in own], [row.request for row in own])
+        found.append(Lane(name, tuple(own), tuple(rows), max(rows, default=0) + 1))
+    return found
+
+
+def finished(records: Records) -> list[ActivityRow]:
+    """The activities with a begin and an end; one that was cut off (``nan``) has no length to draw."""
+    return [row for row in records.activities if not math.isnan(row.start_s) and not math.isnan(row.end_s)]
+
+
+def memory_steps(records: Records) -> list[StateRow]:
+    """The known states of the memory [bytes], in order of time."""
+    known = [row for row in records.states if row.resource == "memory" and not math.isnan(row.time_s + row.used)]
+    return sorted(known, key=lambda row: row.time_s)
+
+
+def end_s(records: Records) -> float:
+    """When the last activity ended, the last request finished or the memory was last looked at [s]; 0 for an empty run."""
+    times = [row.end_s for row in finished(records)] + [row.finish_s for row in records.requests]
+    times += [row.time_s for row in memory_steps(records)]
+    return max((time_s for time_s in times if not math.isnan(time_s)), default=0.0)

@@ -1,0 +1,27 @@
+"""Writing a report so that a half-written file never stays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mmpredict.errors import StorageError
+
+
+def save(content: bytes, path: Path) -> Path:
+    """Write a file in one step: under a temporary name in the same directory, then renamed.
+
+    Raises:
+        StorageError: the directory is missing or not writable, or the disk is full; nothing is left behind.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        finally:
+            if partial.is_file():
+                partial.unlink()
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}; choose a directory that exists and is writable") from error
+    return path

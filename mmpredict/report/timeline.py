@@ -1,0 +1,95 @@
+"""Pictures of runs over time: a lane per instance, a bar per activity, the memory below."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmpredict.errors import InputError
+from mmpredict.report.picture import FORMATS, Block, Run, render
+from mmpredict.report.rows import instance_names
+from mmpredict.report.rows import lanes as lay_out
+from mmpredict.report.saving import save
+from mmpredict.results.compare import PlanComparison
+from mmpredict.results.metrics import Summary, summarize
+from mmpredict.results.prediction import INTERVAL_LEVEL, Interval
+from mmpredict.results.records import Records
+from mmpredict.units import format_percent, format_seconds
+
+
+def draw_timeline(lanes: Sequence[tuple[str, Records]], path: Path, title: str = "") -> Path:
+    """Draw runs one above the other on one time axis [s].
+
+    Args:
+        lanes: (label, records) of every run.
+        path: file to write; its suffix decides the format: png, svg or pdf.
+        title: stands above the picture.
+
+    Raises:
+        InputError: the suffix is none of those, or there is no run.
+        StorageError: the file could not be written.
+    """
+    names = instance_names(*(records for _, records in lanes))
+    runs = [Run(label, _note(summarize(records)), records, lay_out(records, names)) for label, records in lanes]
+    return _draw([Block("", runs)] if runs else [], path, title)
+
+
+def draw_comparison(comparisons: Sequence[PlanComparison], path: Path) -> Path:
+    """Draw, for every strategy, the predicted run above the measured one; only these two share a time axis [s].
+
+    Args:
+        comparisons: in the order in which they are to appear.
+        path: file to write; its suffix decides the format: png, svg or pdf.
+
+    Raises:
+        InputError: the suffix is none of those, or there is no comparison.
+        StorageError: the file could not be written.
+    """
+    names = instance_names(*(records for c in comparisons for records in (c.prediction.records, c.measured_records)))
+    return _draw([_pair(comparison, names) for comparison in comparisons], path, "Predicted and measured runs")
+
+
+def _pair(comparison: PlanComparison, order: Sequence[str]) -> Block:
+    predicted, measured = comparison.prediction.records, comparison.measured_records
+    makespan = comparison.metrics["makespan_s"]
+    expected = makespan.predicted
+    names = sorted(instance_names(predicted, measured), key=order.index)
+    bounds = f", {INTERVAL_LEVEL * 100:.0f} % interval {_seconds(expected.low)} – {_seconds(expected.high)}"
+    error = f", error of the prediction {format_percent(makespan.error_frac, signed=True)}"
+    predicted_note = f"makespan {_seconds(expected.value)}{'' if math.isnan(expected.low + expected.high) else bounds}"
+    measured_note = f"{_note(comparison.measured)}{'' if math.isnan(makespan.error_frac) else error}"
+    return Block(
+        comparison.strategy,
+        [
+            Run("predicted", predicted_note, predicted, lay_out(predicted, names)),
+            Run("measured", measured_note, measured, lay_out(measured, names)),
+        ],
+        _expected_end(expected, predicted),
+    )
+
+
+def _note(summary: Summary) -> str:
+    failed = f", {summary.failed} of {summary.failed + summary.completed} requests failed" if summary.failed else ""
+    return f"makespan {_seconds(summary.makespan_s)}{failed}"
+
+
+def _expected_end(makespan: Interval, predicted: Records) -> Interval | None:
+    # A makespan counts from the first arrival, the axis from the start of the run.
+    start_s = min((row.arrival_s for row in predicted.requests), default=0.0)
+    end = Interval(start_s + makespan.value, start_s + makespan.low, start_s + makespan.high)
+    return None if math.isnan(end.value + end.low + end.high) else end
+
+
+def _draw(blocks: Sequence[Block], path: Path, title: str) -> Path:
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        allowed = ", ".join(f".{name}" for name in FORMATS)
+        raise InputError(f"picture {path.name!r} has the unknown suffix {path.suffix!r}; allowed: {allowed}")
+    if not blocks:
+        raise InputError("there is no run to draw; give at least one")
+    return save(render(blocks, title, suffix), path)
+
+
+def _seconds(duration_s: float) -> str:
+    return "–" if math.isnan(duration_s) else format_seconds(duration_s)

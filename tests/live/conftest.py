@@ -1,0 +1,55 @@
+"""Fixtures of the tests that talk to servers, faked and real."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from mmpredict.live.embedded import EmbeddedServer, stop_all
+from mmpredict.models.synthetic import synthesize
+from mmpredict.simulation.plan import InstancePlan
+
+SMALL_MODEL = "synthetic:smollm2-135m@q4_0"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without the engine there is nothing to start."""
+    if find_spec("xllamacpp") is None:
+        for item in items:
+            if item.get_closest_marker("live"):
+                item.add_marker(pytest.mark.skip(reason="the embedded engine is not installed"))
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A model of 77 MB; kept only where ``MMPREDICT_CACHE`` says so."""
+    if os.environ.get("MMPREDICT_CACHE"):
+        yield synthesize(SMALL_MODEL)
+        return
+    path = synthesize(SMALL_MODEL, directory=tmp_path_factory.mktemp("models"))
+    yield path
+    path.unlink()
+
+
+@pytest.fixture
+def instance() -> InstancePlan:
+    """One thread and a context of 256 tokens."""
+    return InstancePlan("small", SMALL_MODEL, threads=1, spincount=1000, context_tokens=256)
+
+
+@pytest.fixture(scope="module")
+def server(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """A running server that the tests of a module share."""
+    plan = InstancePlan("shared", SMALL_MODEL, threads=1, spincount=1000, context_tokens=256)
+    with EmbeddedServer.start(plan, small_model, tmp_path_factory.mktemp("logs") / "shared.log") as started:
+        yield started
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_left() -> Iterator[None]:
+    yield
+    stop_all()
