@@ -50,6 +50,18 @@ class Protocol:
         if not set(self.shape_types) <= set(self.weight_types) or not self.shape_types:
             raise InputError(f"shape types {self.shape_types} must be some of the weight types {self.weight_types}")
 
+    @classmethod
+    def of_types(cls, weight_types: tuple[str, ...]) -> Protocol:
+        """The usual protocol for some weight types only.
+
+        Raises:
+            InputError: no type, or one that cannot be measured.
+        """
+        if not weight_types:
+            raise InputError(f"no weight type to measure; allowed: {', '.join(SYNTHESISABLE)}")
+        shared = tuple(name for name in cls().shape_types if name in weight_types)
+        return cls(weight_types=weight_types, shape_types=shared or weight_types[:1])
+
     @property
     def models(self) -> tuple[str, ...]:
         """Every model that is measured."""

@@ -152,7 +152,8 @@ class EmbeddedServer:
             return ""
         if self._killed:
             return "it was stopped"
-        return "; ".join(filter(None, (ending(code), engine_log.reason(self.log_path), f"log: {self.log_path}")))
+        told = engine_log.cause(self.log_path) or engine_log.last_line(self.log_path)
+        return "; ".join(filter(None, (ending(code), told, f"log: {self.log_path}")))
 
     def __enter__(self) -> Self:
         return self
@@ -179,8 +180,10 @@ class EmbeddedServer:
             raise EngineMissingError(f"the embedded engine cannot be imported ({report.get('error')}); {INSTALL_HINT}")
         if report.get("kind") == "options":
             raise EngineError(f"server {self.name!r} rejects its options: {report.get('error')}")
-        words = "; ".join(filter(None, (report.get("error"), self.death())))
-        raise ServerDiedError(f"server {self.name!r} ended while it loaded its model: {words}")
+        if report.get("kind") == "load":
+            words = engine_log.cause(self.log_path) or report.get("error")
+            raise ServerDiedError(f"server {self.name!r} could not load its model: {words}; log: {self.log_path}")
+        raise ServerDiedError(f"server {self.name!r} ended while it loaded its model: {self.death()}")
 
     def _exchange(self, options: dict[str, Any], reports: list[dict[str, Any]]) -> None:
         """Send the options and collect the report; nothing is collected if the process ends before."""
@@ -205,7 +208,7 @@ class EmbeddedServer:
                 time.sleep(HEALTH_INTERVAL_S)
 
     def _late(self, timeout_s: float) -> str:
-        last = engine_log.reason(self.log_path)
+        last = engine_log.last_line(self.log_path)
         return f"server {self.name!r} was not ready within {timeout_s:g} s; last in its log {self.log_path}: {last}"
 
 

@@ -41,26 +41,33 @@ def buffer_bytes(log_path: Path) -> dict[str, int]:
     return sizes
 
 
-def reason(log_path: Path) -> str:
-    """The most telling line near the end of the log, without its time stamp; empty if there is none.
+def cause(log_path: Path) -> str:
+    """The line near the end of the log that tells what went wrong, without its time stamp; empty if there is none.
 
     llama.cpp reports a failure from the inside out, so the first error of the last burst of errors names the cause.
     """
-    try:
-        with log_path.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
-            lines = [line for line in log.read(TAIL_BYTES).decode(errors="replace").splitlines() if line.strip()]
-    except OSError:
-        return ""
+    lines = _tail(log_path)
     aborts = [line for line in lines if _ABORT.search(line)]
     errors = [number for number, line in enumerate(lines) if (match := _PREFIX.match(line)) and match[1] == "E"]
     if aborts:
-        chosen = aborts[-1]
-    elif errors:
-        first = len(errors) - 1
-        while first and errors[first] - errors[first - 1] <= BURST_GAP_LINES:
-            first -= 1
-        chosen = lines[errors[first]]
-    else:
-        chosen = lines[-1] if lines else ""
-    return bounded(_PREFIX.sub("", chosen))
+        return bounded(_PREFIX.sub("", aborts[-1]))
+    if not errors:
+        return ""
+    first = len(errors) - 1
+    while first and errors[first] - errors[first - 1] <= BURST_GAP_LINES:
+        first -= 1
+    return bounded(_PREFIX.sub("", lines[errors[first]]))
+
+
+def last_line(log_path: Path) -> str:
+    """The last line of the log, without its time stamp; empty if there is none."""
+    return bounded(_PREFIX.sub("", (_tail(log_path) or [""])[-1]))
+
+
+def _tail(log_path: Path) -> list[str]:
+    try:
+        with log_path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
+            return [line for line in log.read(TAIL_BYTES).decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return []

@@ -31,7 +31,7 @@ Progress = Callable[[str, float], None]
 """(what is happening, fraction of the requests done)."""
 
 
-def execute(
+def execute_plan(
     plan: Plan,
     workload: Workload,
     specs: Mapping[str, ModelSpec],

@@ -16,8 +16,8 @@ class Summary:
     """Metrics of one run; definitions in ``docs/metrics.md``. A metric that no request supports is ``nan``.
 
     Attributes:
-        makespan_s: last finish − first arrival [s].
-        throughput_tokens_per_s: output tokens of finished requests ÷ makespan [tokens/s].
+        makespan_s: last finish − first arrival [s]; ``nan`` when a request failed, because less work was done.
+        throughput_tokens_per_s: output tokens ÷ makespan [tokens/s]; ``nan`` likewise.
         ttft_p50_s, ttft_p95_s: first content token − arrival [s].
         itl_p50_s: median over requests of (last − first token) ÷ (n − 1) [s].
         e2e_p50_s, e2e_p95_s: last token − arrival [s].
@@ -64,13 +64,14 @@ def summarize(records: Records) -> Summary:
     done = [row for row in records.requests if row.status == "ok"]
     memory = [row.used for row in records.states if row.resource == "memory"]
     start_s = min((row.arrival_s for row in records.requests), default=math.nan)
-    makespan_s = max((row.finish_s for row in done), default=math.nan) - start_s
+    complete = bool(done) and len(done) == len(records.requests)
+    makespan_s = max(row.finish_s for row in done) - start_s if complete else math.nan
     ttft = [row.first_token_s - row.arrival_s for row in done]
     itl = [value for row in done if not math.isnan(value := inter_token_latency_s(row))]
     e2e = [row.finish_s - row.arrival_s for row in done]
     return Summary(
         makespan_s=makespan_s,
-        throughput_tokens_per_s=sum(row.output_tokens for row in done) / makespan_s if done else math.nan,
+        throughput_tokens_per_s=sum(row.output_tokens for row in done) / makespan_s if complete else math.nan,
         ttft_p50_s=percentile(ttft, 50),
         ttft_p95_s=percentile(ttft, 95),
         itl_p50_s=percentile(itl, 50),

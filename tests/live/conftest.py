@@ -44,7 +44,7 @@ def instance() -> InstancePlan:
 @pytest.fixture(scope="module")
 def server(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """A running server that the tests of a module share."""
-    plan = InstancePlan("shared", SMALL_MODEL, threads=1, spincount=1000, context_tokens=256)
+    plan = InstancePlan("shared", SMALL_MODEL, 1, spincount=1000, context_tokens=256, slots=3, batch_tokens=128, ubatch_tokens=64)
     with EmbeddedServer.start(plan, small_model, tmp_path_factory.mktemp("logs") / "shared.log") as started:
         yield started
 

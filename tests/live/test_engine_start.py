@@ -178,8 +178,9 @@ def test_finds_the_telling_line(tmp_path: Path) -> None:
     old, cause, effect = "0.1 E srv: an earlier request was bad", "0.9 E load: not enough", "0.9 E srv: failed to load"
     quiet = "0.5 I srv: fine\n" * 9
     log.write_text(f"{old}\n{quiet}{cause}\n{effect}\n0.9 I cleaning up\n{effect}\n")
-    assert engine_log.reason(log) == "load: not enough"
+    assert (engine_log.cause(log), engine_log.last_line(log)) == ("load: not enough", "srv: failed to load")
     log.write_text(quiet)
-    assert engine_log.reason(log) == "srv: fine"
+    assert (engine_log.cause(log), engine_log.last_line(log)) == ("", "srv: fine")
     log.write_text("")
-    assert engine_log.reason(log) == engine_log.reason(tmp_path / "none") == ""
+    assert (engine_log.cause(log), engine_log.last_line(log)) == ("", "")
+    assert (engine_log.cause(tmp_path / "none"), engine_log.last_line(tmp_path / "none")) == ("", "")

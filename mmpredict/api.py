@@ -1,0 +1,221 @@
+"""The questions a person asks, as functions: what will happen, what does happen, how far apart are the two."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmpredict.calibrate.store import load_coefficients
+from mmpredict.cost.coefficients import Coefficients
+from mmpredict.errors import DoesNotFitError, InputError
+from mmpredict.hardware.detect import THIS_MACHINE
+from mmpredict.hardware.library import find_profile
+from mmpredict.hardware.profile import HardwareProfile
+from mmpredict.live.embedded import engine_build
+from mmpredict.recommend.search import Recommendation, recommend
+from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, regret
+from mmpredict.results.prediction import Prediction
+from mmpredict.results.records import Records
+from mmpredict.scenario import Scenario, read_scenario
+from mmpredict.simulation.plan import Plan
+from mmpredict.simulation.repeat import DEFAULT_DRAWS, predict_plan
+
+SCHEMA_VERSION = 1
+
+Progress = Callable[[str, float], None]
+"""(what is happening, fraction done)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What every strategy of a scenario will come to.
+
+    Attributes:
+        scenario: the question.
+        plans: strategy → plan, of those that fit.
+        predictions: one per plan, in the scenario's order.
+        infeasible: strategy → why it does not fit.
+        recommendation: the best.
+    """
+
+    scenario: Scenario
+    plans: dict[str, Plan]
+    predictions: tuple[Prediction, ...]
+    infeasible: dict[str, str]
+    recommendation: Recommendation
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "scenario": self.scenario.model_dump(mode="json"),
+            "recommendation": self.recommendation.to_dict(),
+            "infeasible": self.infeasible,
+            "plans": {name: plan.to_dict() for name, plan in self.plans.items()},
+            "predictions": {prediction.strategy: prediction.to_dict() for prediction in self.predictions},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """A forecast held against real runs.
+
+    Attributes:
+        forecast: what was predicted.
+        comparisons: per plan, predicted and measured.
+        median_error_frac: median over plans of the absolute error of the makespan [1].
+        regret_frac: measured makespan of the recommended plan ÷ best measured makespan − 1 [1].
+    """
+
+    forecast: Forecast
+    comparisons: tuple[PlanComparison, ...]
+    median_error_frac: float = field(init=False)
+    regret_frac: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "median_error_frac", median_absolute_error(self.comparisons))
+        object.__setattr__(self, "regret_frac", regret(self.forecast.recommendation.strategy, self.comparisons))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "scenario": self.forecast.scenario.model_dump(mode="json"),
+            "recommendation": self.forecast.recommendation.to_dict(),
+            "infeasible": self.forecast.infeasible,
+            "plans": {name: plan.to_dict() for name, plan in self.forecast.plans.items()},
+            "makespan_median_absolute_error_frac": _number(self.median_error_frac),
+            "regret_frac": _number(self.regret_frac),
+            "strategies": {comparison.strategy: comparison.to_dict() for comparison in self.comparisons},
+        }
+
+
+def forecast(
+    scenario: Scenario | str | os.PathLike[str],
+    draws: int = DEFAULT_DRAWS,
+    seed: int = 0,
+    coefficients: Coefficients | None = None,
+) -> Forecast:
+    """Predict every strategy of a scenario and recommend one.
+
+    Args:
+        scenario: a scenario, or the path of its file.
+        draws: simulations behind the intervals, 1 or more [1].
+        seed: of the draws.
+        coefficients: instead of the stored ones of the scenario's machine.
+
+    Raises:
+        InputError: the scenario cannot be used.
+        DoesNotFitError: no strategy fits the machine.
+        NotCalibratedError: there are no coefficients for the machine.
+    """
+    if draws < 1:
+        raise InputError(f"draws is {draws}; it must be 1 or more")
+    question = _scenario(scenario)
+    profile = find_profile(question.hardware)
+    specs, workload, plans = question.specs(), question.workload(), question.plans(profile.cpu.cores)
+    known = coefficients or load_coefficients(profile, engine_build())
+    found: list[Prediction] = []
+    infeasible: dict[str, str] = {}
+    for plan in plans:
+        try:
+            found.append(predict_plan(plan, workload, specs, known, _usable(profile), draws, seed, question.cold))
+        except DoesNotFitError as error:
+            infeasible[plan.strategy] = str(error)
+    if not found:
+        raise DoesNotFitError("; ".join(infeasible.values()))
+    feasible = {plan.strategy: plan for plan in plans if plan.strategy not in infeasible}
+    return Forecast(question, feasible, tuple(found), infeasible, recommend(found))
+
+
+def predict(scenario: Scenario | str | os.PathLike[str], draws: int = DEFAULT_DRAWS, seed: int = 0) -> dict[str, Prediction]:
+    """Predict every strategy of a scenario that fits: strategy → prediction (errors as ``forecast``)."""
+    return {prediction.strategy: prediction for prediction in forecast(scenario, draws, seed).predictions}
+
+
+def execute(
+    scenario: Scenario | str | os.PathLike[str],
+    log_directory: Path,
+    limit_s: float | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Records]:
+    """Run every strategy of a scenario on real servers: strategy → measured records.
+
+    Args:
+        scenario: a scenario, or the path of its file.
+        log_directory: where the servers' logs go; created if needed.
+        limit_s: requests of one plan that are not done after this time are given up and recorded as such [s].
+        progress: told what happens.
+
+    Raises:
+        InputError: the scenario cannot be used, or its hardware is not this machine.
+        EngineError: a server could not be started.
+    """
+    question = _scenario(scenario)
+    profile = _this_machine(question)
+    plans = question.plans(profile.cpu.cores)
+    return _execute_plans(question, plans, profile, log_directory, limit_s, progress)
+
+
+def validate(
+    scenario: Scenario | str | os.PathLike[str],
+    log_directory: Path,
+    draws: int = DEFAULT_DRAWS,
+    seed: int = 0,
+    limit_s: float | None = None,
+    progress: Progress | None = None,
+) -> Validation:
+    """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``)."""
+    question = _scenario(scenario)
+    profile = _this_machine(question)
+    expected = forecast(question, draws, seed)
+    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress)
+    return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
+
+
+def _execute_plans(
+    question: Scenario,
+    plans: list[Plan],
+    profile: HardwareProfile,
+    log_directory: Path,
+    limit_s: float | None,
+    progress: Progress | None,
+) -> dict[str, Records]:
+    from mmpredict.live.execute import DEFAULT_LIMIT_S, execute_plan
+
+    log_directory.mkdir(parents=True, exist_ok=True)
+    workload, specs = question.workload(), question.specs()
+    measured: dict[str, Records] = {}
+    for number, plan in enumerate(plans):
+
+        def report(label: str, fraction: float, number: int = number, strategy: str = plan.strategy) -> None:
+            if progress is not None:
+                progress(f"{strategy}: {label}", (number + fraction) / len(plans))
+
+        measured[plan.strategy] = execute_plan(
+            plan, workload, specs, _usable(profile), log_directory, question.cold, limit_s or DEFAULT_LIMIT_S, report
+        )
+    return measured
+
+
+def _scenario(scenario: Scenario | str | os.PathLike[str]) -> Scenario:
+    return scenario if isinstance(scenario, Scenario) else read_scenario(Path(scenario))
+
+
+def _this_machine(question: Scenario) -> HardwareProfile:
+    if question.hardware != THIS_MACHINE:
+        raise InputError(
+            f"a scenario for {question.hardware!r} can be predicted but not executed here; set hardware = {THIS_MACHINE!r}"
+        )
+    return find_profile(THIS_MACHINE)
+
+
+def _usable(profile: HardwareProfile) -> float:
+    return profile.cpu_memory.usable_bytes.value
+
+
+def _number(value: float) -> float | None:
+    return value if value == value else None

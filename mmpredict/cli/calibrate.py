@@ -1,0 +1,122 @@
+"""``mmpredict calibrate run | fit | show``."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
+from mmpredict.cost.coefficients import Coefficients, Kernel
+from mmpredict.units import format_percent, format_seconds
+
+app = typer.Typer(no_args_is_help=True, help="Measure this machine, and fit the cost model to what was measured.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+
+
+@app.command("run")
+def run(
+    types: Annotated[str, typer.Option("--types", help="Weight types to measure, separated by commas.")] = "",
+    measurements: Annotated[Path | None, typer.Option("--output", help="File for the raw measurements (JSON Lines).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure this machine with the embedded llama.cpp, and fit the cost model. Takes three to five minutes.
+
+    Example: mmpredict calibrate run --types q8_0,q4_k
+    """
+    from mmpredict.calibrate.fit import fit
+    from mmpredict.calibrate.protocol import Protocol
+    from mmpredict.calibrate.run import Calibration
+    from mmpredict.calibrate.store import save_coefficients
+    from mmpredict.hardware.library import find_profile
+
+    wanted = tuple(dict.fromkeys(name.strip().lower() for name in types.split(",") if name.strip()))
+    protocol = Protocol.of_types(wanted) if wanted else Protocol()
+    calibration = Calibration(find_profile(), date.today().isoformat(), protocol)
+    with progress_bars() as bars:
+        path, rows = calibration.run(lambda label, fraction: bars("calibrating this machine", label, fraction), measurements)
+    coefficients = fit(calibration.header, rows, calibration.specs)
+    stored = save_coefficients(coefficients)
+    _show(coefficients, as_json)
+    remark(f"raw measurements: {path}; coefficients: {stored}")
+
+
+@app.command("fit")
+def fit_file(
+    measurements: Annotated[Path, typer.Argument(help="Raw measurements of an earlier run (JSON Lines).")],
+    as_json: AsJson = False,
+) -> None:
+    """Fit the cost model again to raw measurements, and store it.
+
+    Example: mmpredict calibrate fit measurements.jsonl
+    """
+    from mmpredict.calibrate.fit import fit
+    from mmpredict.calibrate.measurement import read_measurements
+    from mmpredict.calibrate.store import save_coefficients
+    from mmpredict.models.resolve import resolve
+
+    header, rows = read_measurements(measurements)
+    coefficients = fit(header, rows, {name: resolve(name) for name in sorted({row.model for row in rows})})
+    stored = save_coefficients(coefficients)
+    _show(coefficients, as_json)
+    remark(f"coefficients: {stored}")
+
+
+@app.command("show")
+def show(as_json: AsJson = False) -> None:
+    """Show the stored coefficients of this machine and engine.
+
+    Example: mmpredict calibrate show --json
+    """
+    from mmpredict.calibrate.store import load_coefficients
+    from mmpredict.hardware.library import find_profile
+    from mmpredict.live.embedded import engine_build
+
+    _show(load_coefficients(find_profile(), engine_build()), as_json)
+
+
+def _show(coefficients: Coefficients, as_json: bool) -> None:
+    if as_json:
+        print_json(coefficients.model_dump(mode="json"))
+        return
+    table = Table(
+        title=f"{coefficients.machine} · {coefficients.engine} · {coefficients.measured_on}",
+        caption="speed of one billion weights: 1 token per step (decode), 128 tokens per step (prefill); 80 % bounds",
+    )
+    for name in ("threads", "weights", "decode", "prefill"):
+        table.add_column(name, justify="left" if name == "weights" else "right")
+    for threads, steps in sorted(coefficients.steps.items()):
+        for weight_type, kernel in steps.kernels.items():
+            table.add_row(str(threads), weight_type, _rate(kernel, 1), _rate(kernel, 128))
+    OUTPUT.print(table)
+    company = coefficients.contention
+    lines = [
+        f"{coefficients.measurements} measurements of {len(coefficients.models)} models",
+        f"error on a model left out (median): prefill {_error(coefficients, 'prefill')}, decode {_error(coefficients, 'decode')}",
+        f"waiting rule GOMP_SPINCOUNT alone: time × {coefficients.yielding_price['prefill']:.2f} prefill, "
+        f"× {coefficients.yielding_price['decode']:.2f} decode",
+        f"two servers, a core per thread: {format_percent(company.within_efficiency.value)} of their speed alone",
+        f"two servers, threads beyond the cores: {format_percent(company.yielding_efficiency.value)} of a fair share yielding, "
+        f"{format_percent(company.spinning_efficiency['prefill'].value)} prefill and "
+        f"{format_percent(company.spinning_efficiency['decode'].value)} decode spinning",
+        f"threads of one server stacked on one core: {format_seconds(company.stacked_layer_s.value)} per layer and step, "
+        f"chance {format_percent(company.stacked_probability)}",
+    ]
+    for line in lines:
+        OUTPUT.print(line, highlight=False)
+
+
+def _rate(kernel: Kernel, tokens: int) -> str:
+    if tokens not in kernel.batch_tokens:
+        return "–"
+    index = kernel.batch_tokens.index(tokens)
+    value, low, high = (seconds[index] for seconds in (kernel.weight_s, kernel.weight_low_s, kernel.weight_high_s))
+    return " … ".join(f"{tokens / (seconds * 1e9):.1f}" if seconds else "–" for seconds in (high, value, low)) + " t/s"
+
+
+def _error(coefficients: Coefficients, phase: str) -> str:
+    return format_percent(coefficients.errors.get(f"unseen_model_{phase}_median_absolute", 0.0))

@@ -1,0 +1,57 @@
+"""What the command line shows: tables on standard output, progress and remarks on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+OUTPUT = Console()
+REMARKS = Console(stderr=True)
+
+
+class Bars:
+    """A progress bar per phase; where there is no terminal, one line when a phase begins."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, phase: str, label: str, fraction: float) -> None:
+        """Show that ``phase`` is at ``fraction``, doing ``label``."""
+        if phase not in self._tasks:
+            self._tasks[phase] = self._bars.add_task(phase, total=1.0, label="")
+            if not REMARKS.is_terminal:
+                REMARKS.print(f"{phase} …", highlight=False)
+        self._bars.update(self._tasks[phase], completed=fraction, label=label)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Bars]:
+    """Progress bars on standard error with what is being done and how long is left."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[label]}"),
+    )
+    with Progress(*columns, console=REMARKS, disable=not REMARKS.is_terminal) as bars:
+        yield Bars(bars)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON document on standard output, keys in order."""
+    sys.stdout.write(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def remark(text: str) -> None:
+    """A line for people on standard error."""
+    REMARKS.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,42 @@
+"""``mmpredict doctor``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from mmpredict.cli.console import OUTPUT
+from mmpredict.errors import MmpredictError
+
+
+def doctor() -> None:
+    """Say what works on this machine, and what to do about the rest.
+
+    Example: mmpredict doctor
+    """
+    from mmpredict.calibrate.store import data_directory, load_coefficients
+    from mmpredict.hardware.library import find_profile
+    from mmpredict.live.embedded import engine_build
+    from mmpredict.models.synthetic import cache_directory
+
+    profile = find_profile()
+    healthy = True
+    _line("python", sys.version.split()[0])
+    _line("machine", profile.description)
+    try:
+        engine = engine_build()
+        _line("engine", engine)
+        coefficients = load_coefficients(profile, engine)
+        _line("calibration", f"{coefficients.measured_on}, {coefficients.measurements} measurements")
+    except MmpredictError as error:
+        healthy = False
+        _line("missing", str(error))
+    _line("models", str(cache_directory()))
+    _line("data", str(data_directory()))
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _line(name: str, value: str) -> None:
+    OUTPUT.print(f"{name:12} {value}", highlight=False, markup=False, soft_wrap=True)

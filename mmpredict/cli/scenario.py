@@ -1,0 +1,157 @@
+"""``mmpredict predict | execute | validate SCENARIO``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
+from mmpredict.errors import EngineError
+from mmpredict.units import format_percent
+
+OUT_OF_TOLERANCE = 4
+
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML); docs/scenario.md describes it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+Output = Annotated[Path | None, typer.Option("--output", help="Directory for the JSON document, pictures and logs.")]
+Draws = Annotated[int, typer.Option("--draws", min=1, max=100_000, help="Simulations behind the intervals.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")]
+Limit = Annotated[float | None, typer.Option("--limit", min=1.0, help="Give a strategy up after so many seconds.")]
+Hardware = Annotated[str | None, typer.Option("--hardware", help="Machine instead of the scenario's (mmpredict hardware list).")]
+
+
+def predict(
+    scenario: ScenarioFile,
+    hardware: Hardware = None,
+    as_json: AsJson = False,
+    output: Output = None,
+    draws: Draws = 200,
+    seed: Seed = 0,
+) -> None:
+    """Predict every strategy of a scenario and recommend one.
+
+    Example: mmpredict predict scenario.toml --json
+    """
+    from mmpredict.api import forecast
+    from mmpredict.report.table import prediction_table
+    from mmpredict.report.timeline import draw_timeline
+    from mmpredict.scenario import read_scenario
+
+    question = read_scenario(scenario)
+    if hardware is not None:
+        question = question.model_copy(update={"hardware": hardware})
+    found = forecast(question, draws, seed)
+    best = found.recommendation
+    if output is not None:
+        _write_json(found.to_dict(), output / "prediction.json")
+        draw_timeline([(p.strategy, p.records) for p in found.predictions], output / "timeline.png", "predicted")
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        OUTPUT.print(prediction_table(found.predictions, best.strategy))
+        if best.runner_up:
+            OUTPUT.print(
+                f"recommended: {best.strategy}; {best.runner_up} takes {format_percent(best.margin_frac, signed=True)}, and is "
+                f"slower in {format_percent(best.probability)} of the draws",
+                highlight=False,
+            )
+    for warning in dict.fromkeys(warning for prediction in found.predictions for warning in prediction.warnings):
+        remark(f"warning: {warning}")
+    for strategy, reason in found.infeasible.items():
+        remark(f"{strategy} does not fit: {reason}")
+
+
+def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = None, limit: Limit = None) -> None:
+    """Run every strategy of a scenario on real servers.
+
+    Example: mmpredict execute scenario.toml --output runs/1
+    """
+    from mmpredict import api
+    from mmpredict.report.table import summary_table
+    from mmpredict.results.metrics import summarize
+
+    with progress_bars() as bars, _logs(output) as logs:
+        measured = api.execute(scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction))
+    summaries = {strategy: summarize(records) for strategy, records in measured.items()}
+    document = {
+        "schema_version": api.SCHEMA_VERSION,
+        "strategies": {
+            strategy: {"summary": summaries[strategy].to_dict(), "records": records.to_dict()}
+            for strategy, records in measured.items()
+        },
+    }
+    if output is not None:
+        _write_json(document, output / "execution.json")
+    if as_json:
+        print_json(document)
+    else:
+        OUTPUT.print(summary_table(list(summaries.items())))
+    _require_answers(sum(summary.failed for summary in summaries.values()))
+
+
+def validate(
+    scenario: ScenarioFile,
+    as_json: AsJson = False,
+    output: Output = None,
+    draws: Draws = 200,
+    seed: Seed = 0,
+    limit: Limit = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0.0, help="Largest median absolute error of the makespan; beyond it, exit code 4.")
+    ] = 0.25,
+) -> None:
+    """Predict every strategy of a scenario, run it for real, and show how far off the prediction was.
+
+    Example: mmpredict validate scenario.toml --tolerance 0.2
+    """
+    from mmpredict import api
+    from mmpredict.report.table import comparison_table
+    from mmpredict.report.timeline import draw_comparison
+
+    with progress_bars() as bars, _logs(output) as logs:
+        found = api.validate(
+            scenario, logs, draws, seed, limit, lambda label, fraction: bars("running the real thing", label, fraction)
+        )
+    if output is not None:
+        _write_json(found.to_dict(), output / "validation.json")
+        draw_comparison(found.comparisons, output / "timeline.png")
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        OUTPUT.print(comparison_table(found.comparisons, found.forecast.recommendation.strategy))
+    _require_answers(sum(comparison.measured.failed for comparison in found.comparisons))
+    if not found.median_error_frac <= tolerance:
+        remark(
+            f"out of tolerance: median absolute error of the makespan {format_percent(found.median_error_frac)}, allowed "
+            f"{format_percent(tolerance)}"
+        )
+        raise typer.Exit(OUT_OF_TOLERANCE)
+
+
+@contextmanager
+def _logs(output: Path | None) -> Iterator[Path]:
+    """Where servers write their logs: below the output directory, or in a temporary one."""
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        yield output / "logs"
+        return
+    with tempfile.TemporaryDirectory(prefix="mmpredict-") as directory:
+        yield Path(directory)
+
+
+def _write_json(document: dict[str, Any], path: Path) -> None:
+    from mmpredict.report.saving import save
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save((json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(), path)
+
+
+def _require_answers(failed: int) -> None:
+    if failed:
+        raise EngineError(f"{failed} requests failed; the records say why (column status)")
