@@ -35,7 +35,7 @@ def set_ups(cores: int, spinning_episodes: int) -> list[SetUp]:
         return []
     return [
         SetUp("within", cores // 2, None, 1),
-        SetUp("yielding", cores, YIELDING_SPINCOUNT, 1),
+        SetUp("yielding", cores, YIELDING_SPINCOUNT, 2),
         SetUp("spinning", cores, None, spinning_episodes),
     ]
 
@@ -66,6 +66,7 @@ def measure_company(
                         "phase": phase,
                         "episode": episode,
                         "total_threads": set_up.threads * len(pair),
+                        "alone_tokens_per_s": alone[spec.name, phase],
                         "speed_frac": speed / alone[spec.name, phase],
                     }
                     yield Measurement("company", spec.name, set_up.threads, set_up.spincount, values)

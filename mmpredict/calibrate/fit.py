@@ -26,8 +26,9 @@ MODEL_SPREAD_FLOOR = 0.05  # no fit is trusted closer than this from one model t
 MACHINE_SPREAD = 0.05  # drift of a machine's speed over minutes; repeats within one calibration cannot show it
 COMPANY_SPREAD_FLOOR = 0.05
 SPINNING_SPREAD_FLOOR = 0.35  # a factor of two between repeats of the same run is usual (physics notes in docs/design.md)
-STACKED_PRIOR = (1.0, 3.0)  # Beta prior of falling into the stacked state: seen in about one run of four
-STACKED_SPEED_FRAC = 0.03  # slower than this relative to alone, an episode counts as stacked
+STACKED_SPREAD = 0.15  # stalls per layer agree that closely between models, see docs/design.md
+STACKED_PRIOR = (1.0, 1.0)  # Beta prior of falling into the stacked state: nothing is known before it is measured
+STACKED_STALL_FRAC = 0.3  # an episode counts as stacked from this share of the stall of threads confined to half of the cores
 
 
 def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[str, ModelSpec], seed: int = 0) -> Coefficients:
@@ -51,7 +52,7 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
     for members in observations.values():
         for phase, errors in leave_one_model_out(members).items():
             unseen[phase] += errors
-    request_s, prompt_token_s = _request_overhead(of_kind(rows, "request"))
+    overheads = [row.number("overhead_s") for row in of_kind(rows, "request")]
     return Coefficients(
         machine=str(header["machine"]),
         engine=str(header["engine"]),
@@ -61,8 +62,7 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
         models=tuple(sorted({row.model for row in rows})),
         steps=steps,
         yielding_price=_yielding_price(rows, max(threads)),
-        request_s=request_s,
-        prompt_token_s=prompt_token_s,
+        request_s=float(np.median(overheads)) if overheads else 0.0,
         machine_log_spread=MACHINE_SPREAD,
         model_log_spread={phase: max(MODEL_SPREAD_FLOOR, _root_mean_square(errors)) for phase, errors in unseen.items()},
         contention=_contention(rows, specs),
@@ -77,15 +77,6 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
 
 def _root_mean_square(values: Sequence[float]) -> float:
     return math.sqrt(sum(value * value for value in values) / len(values)) if values else 0.0
-
-
-def _request_overhead(rows: Sequence[Measurement]) -> tuple[float, float]:
-    """(per request, per prompt token) [s] of the client and HTTP."""
-    if not rows:
-        return 0.0, 0.0
-    features = [(1.0, row.number("tokens")) for row in rows]
-    request_s, prompt_token_s = _nonnegative(features, [row.number("overhead_s") for row in rows])
-    return request_s, prompt_token_s
 
 
 def _yielding_price(rows: Sequence[Measurement], threads: int) -> dict[str, float]:
@@ -110,31 +101,47 @@ def _contention(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> 
     """
     company = of_kind(rows, "company")
     within = [row.number("speed_frac") for row in company if row.values["set_up"] == "within"]
-    yielding = _sums(company, "yielding")
-    spinning = {phase: _sums(company, "spinning", phase) for phase in ("prefill", "decode")}
-    stacked = [row.values["episode"] for row in company if _is_stacked(row)]
-    episodes = {row.values["episode"] for row in company if row.values["set_up"] == "spinning"}
+    spinning = [row for row in company if row.values["set_up"] == "spinning"]
+    stalls = [_stall_s(row, specs, "solo_s", "duration_s") for row in of_kind(rows, "stacked")]
+    stacked_layer_s = float(np.exp(np.mean(np.log(stalls)))) if stalls else 0.0
+    stacked = {
+        row.values["episode"]
+        for row in spinning
+        if row.values["phase"] == "decode" and stalls and _company_stall_s(row, specs) > STACKED_STALL_FRAC * stacked_layer_s
+    }
+    episodes = {row.values["episode"] for row in spinning}
+    free = [row for row in spinning if row.values["episode"] not in stacked or row.values["phase"] == "prefill"]
     prior_yes, prior_no = STACKED_PRIOR
     return ContentionCoefficients(
         within_efficiency=_estimate(within, COMPANY_SPREAD_FLOOR),
-        yielding_efficiency=_estimate(yielding, COMPANY_SPREAD_FLOOR),
-        spinning_efficiency={phase: _estimate(sums, SPINNING_SPREAD_FLOOR) for phase, sums in spinning.items()},
-        stacked_layer_s=_stacked_layer(of_kind(rows, "stacked"), specs),
-        stacked_probability=(len(set(stacked)) + prior_yes) / (len(episodes) + prior_yes + prior_no) if episodes else 0.0,
+        yielding_efficiency=_estimate(_sums([row for row in company if row.values["set_up"] == "yielding"]), COMPANY_SPREAD_FLOOR),
+        spinning_efficiency={
+            phase: _estimate(_sums([row for row in free if row.values["phase"] == phase]), SPINNING_SPREAD_FLOOR)
+            for phase in ("prefill", "decode")
+        },
+        stacked_layer_s=Estimate(value=stacked_layer_s, log_spread=STACKED_SPREAD),
+        stacked_probability=(len(stacked) + prior_yes) / (len(episodes) + prior_yes + prior_no) if stalls else 0.0,
     )
 
 
-def _is_stacked(row: Measurement) -> bool:
-    return row.values["set_up"] == "spinning" and row.values["phase"] == "decode" and row.number("speed_frac") < STACKED_SPEED_FRAC
+def _stall_s(row: Measurement, specs: Mapping[str, ModelSpec], alone: str, together: str) -> float:
+    """Time per layer and step that a decode took longer than alone [s]."""
+    return max(1e-9, (row.number(together) - row.number(alone)) / row.number("steps") / specs[row.model].n_layers)
 
 
-def _sums(company: Iterable[Measurement], set_up: str, phase: str | None = None) -> list[float]:
-    """Per episode and phase, the sum of relative speeds; episodes that were stacked are another state and left out."""
-    members: dict[tuple[Any, Any], list[Measurement]] = {}
+def _company_stall_s(row: Measurement, specs: Mapping[str, ModelSpec]) -> float:
+    """The same for a server in company, beyond the time that a fair half of the cores costs [s]."""
+    slower = 1.0 / row.number("speed_frac") - 2.0
+    return max(0.0, slower) / row.number("alone_tokens_per_s") / specs[row.model].n_layers
+
+
+def _sums(company: Iterable[Measurement]) -> list[float]:
+    """Sum of relative speeds per episode and phase."""
+    sums: dict[tuple[Any, Any], float] = {}
     for row in company:
-        if row.values["set_up"] == set_up and phase in (None, row.values["phase"]):
-            members.setdefault((row.values["episode"], row.values["phase"]), []).append(row)
-    return [sum(row.number("speed_frac") for row in group) for group in members.values() if not any(map(_is_stacked, group))]
+        key = (row.values["episode"], row.values["phase"])
+        sums[key] = sums.get(key, 0.0) + row.number("speed_frac")
+    return list(sums.values())
 
 
 def _estimate(values: Sequence[float], floor: float) -> Estimate:
@@ -149,20 +156,6 @@ def _estimate(values: Sequence[float], floor: float) -> Estimate:
         widening = float(student.ppf(0.9, len(logs) - 1) / student.ppf(0.9, np.inf)) * math.sqrt(1 + 1 / len(logs))
         spread = float(np.std(logs, ddof=1)) * widening
     return Estimate(value=min(1.0, float(np.exp(np.mean(logs)))), log_spread=max(floor, spread))
-
-
-def _stacked_layer(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> Estimate:
-    """Stall per layer and step of threads that wait for each other on too few cores."""
-    stalls = [
-        max(1e-9, (row.number("duration_s") - row.number("solo_s")) / row.number("steps") / specs[row.model].n_layers)
-        for row in rows
-    ]
-    return _estimate_any(stalls) if stalls else Estimate(value=0.0)
-
-
-def _estimate_any(values: Sequence[float]) -> Estimate:
-    logs = np.log(values)
-    return Estimate(value=float(np.exp(np.mean(logs))), log_spread=SPINNING_SPREAD_FLOOR)
 
 
 def _loading(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> LoadCoefficients:

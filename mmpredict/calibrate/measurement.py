@@ -27,7 +27,8 @@ class Measurement:
     - ``request``: ``tokens``, ``overhead_s`` — client time beside the server's;
     - ``load``: ``cold`` (0 or 1), ``duration_s``;
     - ``memory``: ``context_tokens``, ``slots``, ``ubatch_tokens``, ``proportional_bytes``, ``compute_bytes``;
-    - ``company``: ``set_up``, ``phase``, ``episode``, ``total_threads``, ``speed_frac`` (speed in company ÷ speed alone);
+    - ``company``: ``set_up``, ``phase``, ``episode``, ``total_threads``, ``alone_tokens_per_s``,
+      ``speed_frac`` (speed in company ÷ speed alone);
     - ``stacked``: ``steps``, ``duration_s``, ``solo_s`` — decode with all threads on too few cores, and alone.
 
     Attributes:

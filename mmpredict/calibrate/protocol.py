@@ -9,6 +9,7 @@ from mmpredict.models.synthetic import PREFIX, SYNTHESISABLE
 
 NARROW = "probe-narrow"
 WIDE = "probe-wide"
+DEEP = "probe-deep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +18,11 @@ class Protocol:
 
     Attributes:
         weight_types: measured on the narrow probe, for their kernels.
-        shape_types: measured on the wide probe too, for the error from one shape to another.
+        shape_types: measured on the wide and the deep probe too: they tell what belongs to layers, vocabulary and matrices,
+            and how large the error is from one shape to another.
         prefill_tokens: prompt lengths at every number of threads [tokens]; one of them should also be a number of concurrent
             sequences, or the fixed cost of a prompt cannot be told from that of a small batch.
-        long_prompt_tokens: further prompt lengths with all threads [tokens].
+        long_prompt_tokens: further prompt lengths with all threads, and for the first weight type with any [tokens].
         decode_sequences: concurrent sequences [1].
         depth_tokens: prompt length and depth of the deep measurement, on the first weight type only [tokens]; more than one
             physical batch, or attention cannot be told from the matrices.
@@ -40,7 +42,7 @@ class Protocol:
     decode_steps: int = 16
     repeats: int = 2
     company_s: float = 2.0
-    alone_s: float = 0.8
+    alone_s: float = 1.0
     spinning_episodes: int = 3
 
     def __post_init__(self) -> None:
@@ -66,8 +68,8 @@ class Protocol:
     def models(self) -> tuple[str, ...]:
         """Every model that is measured."""
         narrow = [f"{PREFIX}{NARROW}@{name}" for name in self.weight_types]
-        wide = [f"{PREFIX}{WIDE}@{name}" for name in self.shape_types]
-        return (*narrow, *wide)
+        others = [f"{PREFIX}{probe}@{name}" for name in self.shape_types for probe in (WIDE, DEEP)]
+        return (*narrow, *others)
 
     @property
     def pair(self) -> tuple[str, str]:

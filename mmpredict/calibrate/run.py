@@ -103,7 +103,8 @@ class Calibration:
         for name in self.protocol.models:
             spec = self.specs[name]
             for threads in counts:
-                lengths = self.protocol.prefill_tokens + (self.protocol.long_prompt_tokens if threads == self.cores else ())
+                long = self.protocol.long_prompt_tokens if threads == self.cores or name == deep else ()
+                lengths = self.protocol.prefill_tokens + long
                 depth = self.protocol.depth_tokens if name == deep else 0
                 tokens = sum(lengths) * self.protocol.repeats + depth
                 steps = self.protocol.repeats * self.protocol.decode_steps * sum(self.protocol.decode_sequences)

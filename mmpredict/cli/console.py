@@ -11,7 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-OUTPUT = Console()
+WIDE_COLUMNS = 110  # where there is no terminal whose width counts
+
+OUTPUT = Console(width=None if sys.stdout.isatty() else WIDE_COLUMNS)
 REMARKS = Console(stderr=True)
 
 

@@ -6,7 +6,6 @@ import signal
 import sys
 from types import FrameType
 
-import click
 import typer
 
 from mmpredict.cli import calibrate, demo, doctor, hardware, models, scenario
@@ -33,31 +32,29 @@ app.command("doctor")(doctor.doctor)
 
 def run() -> None:
     """Entry point: 0 ok · 1 error · 2 usage · 3 does not fit · 4 out of tolerance · 130 interrupted."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interruption = _Interruption()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interruption.arrive)
     try:
-        code = app(standalone_mode=False)
+        app()
     except MmpredictError as error:
         remark(f"mmpredict: {error}")
         sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        sys.exit(_interrupted())
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(_interrupted())
-    except BrokenPipeError:
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+    except (SystemExit, KeyboardInterrupt):
+        if not interruption.arrived:
+            raise
+        remark("mmpredict: interrupted; every server is stopped, raw measurements made so far are on disk")
+        sys.exit(INTERRUPTED)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class _Interruption:
+    """Remembers that Ctrl-C or a request to end came: the command-line library has exit codes of its own for it."""
 
+    def __init__(self) -> None:
+        self.arrived = False
 
-def _interrupted() -> int:
-    from mmpredict.live.embedded import stop_all
-
-    stop_all()
-    remark("mmpredict: interrupted; every server is stopped, raw measurements made so far are on disk")
-    return INTERRUPTED
+    def arrive(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler: the first signal interrupts; further ones do not disturb the cleaning up."""
+        if not self.arrived:
+            self.arrived = True
+            raise KeyboardInterrupt

@@ -83,10 +83,6 @@ class InstanceCost:
         """Time from process start to ready [s]."""
         return self._load_factor * load_s(self.spec, cold, self._coefficients.loading)
 
-    def request_s(self, prompt_tokens: int) -> float:
-        """Client and HTTP time that a request takes beside the server's own work [s]."""
-        return self._coefficients.request_s + self._coefficients.prompt_token_s * prompt_tokens
-
     def unmeasured_types(self) -> set[str]:
         """Weight types of the model for which there is no kernel measurement."""
         used = {group.type.name for group in self.spec.body_groups} | {self.spec.output_matrix.type.name}
@@ -118,9 +114,16 @@ class CostModel:
         """Costs of one instance (see ``InstanceCost``)."""
         return InstanceCost(spec, threads, spincount, context_tokens, slots, ubatch_tokens, self.coefficients, self.draw)
 
-    def stacked(self, instance: str) -> bool:
-        """Whether the threads of a spinning instance fall onto one core when it has company."""
-        return self.draw.chance(f"stacked {instance}", self.coefficients.contention.stacked_probability)
+    def stacked(self, spinning: Sequence[str]) -> set[str]:
+        """Which of several spinning instances get their threads stacked on one core when they compete.
+
+        A scheduler that keeps as many threads on each core as on any other stacks them in pairs, or not at all: of an odd
+        number of instances one is spared.
+        """
+        if len(spinning) < 2 or not self.draw.chance("stacked", self.coefficients.contention.stacked_probability):
+            return set()
+        order = sorted(spinning, key=lambda name: (self.draw.factor(f"spared {name}", 1.0), name))
+        return set(order[len(order) % 2 :])
 
 
 def _bracket(coefficients: Coefficients, threads: int) -> list[tuple[float, StepCost]]:

@@ -124,7 +124,7 @@ class Coefficients(_Frozen):
         models: models that were measured.
         steps: number of threads → step coefficients.
         yielding_price: time with a yielding waiting rule ÷ time with the default one, alone; by ``prefill`` and ``decode``.
-        request_s, prompt_token_s: client and HTTP time per request, and per prompt token [s].
+        request_s: client and HTTP time per request [s].
         machine_log_spread: drift of the whole machine's speed between runs.
         model_log_spread: error from one model to another, by ``prefill`` and ``decode``.
         errors: what the fit leaves, for people: metric → fraction.
@@ -140,7 +140,6 @@ class Coefficients(_Frozen):
     steps: dict[int, StepCoefficients] = Field(min_length=1)
     yielding_price: dict[str, float]
     request_s: float = Field(ge=0)
-    prompt_token_s: float = Field(ge=0)
     machine_log_spread: float = Field(ge=0)
     model_log_spread: dict[str, float]
     contention: ContentionCoefficients

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
-from mmpredict.errors import InputError
 from mmpredict.hardware import page_cache
 from mmpredict.hardware.telemetry import memory_bytes
 from mmpredict.live.client import CompletionClient, unique_prompt
@@ -19,7 +19,7 @@ from mmpredict.models.resolve import materialize
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import ActivityRow, RequestRow, StateRow
 from mmpredict.results.records import Records
-from mmpredict.simulation.dispatch import assign, sendable, stage_requests
+from mmpredict.simulation.dispatch import assign, check_context, sendable, stage_requests
 from mmpredict.simulation.plan import Plan, Stage
 from mmpredict.workload.request import Request, Workload
 
@@ -58,7 +58,7 @@ def execute_plan(
         EngineError: a server could not be started.
     """
     instance_of = assign(plan, workload)
-    _check_context(plan, workload, instance_of)
+    check_context(plan, workload, instance_of)
     paths = {instance.model: materialize(specs[instance.model]) for instance in plan.instances}
     for path in paths.values():
         if cold:
@@ -66,21 +66,18 @@ def execute_plan(
         else:
             page_cache.warm(path)
     run = _Run(plan, workload, specs, paths, instance_of, memory_capacity_bytes, log_directory, limit_s, progress)
-    try:
+    with _ending_servers():
         return run.records()
+
+
+@contextmanager
+def _ending_servers() -> Iterator[None]:
+    """Stop every server if the block does not end well: what waits for them ends too, and thread pools can close."""
+    try:
+        yield
     except BaseException:
         stop_all()
         raise
-
-
-def _check_context(plan: Plan, workload: Workload, instance_of: Mapping[str, str]) -> None:
-    for request in workload.requests:
-        context = plan.instance(instance_of[request.id]).context_tokens
-        if request.prompt_tokens + request.output_tokens > context:
-            raise InputError(
-                f"request {request.id!r} needs {request.prompt_tokens} + {request.output_tokens} tokens, the context of its "
-                f"server holds {context}; raise context_tokens"
-            )
 
 
 @dataclass(slots=True)
@@ -119,25 +116,21 @@ class _Run:
 
     def _stage(self, stage: Stage, waiting: list[Request]) -> None:
         opened_s = self._now_s()
-        with ThreadPoolExecutor(len(stage.instances)) as pool:
+        with ThreadPoolExecutor(len(stage.instances)) as pool, _ending_servers():
             ready = dict(zip(stage.instances, pool.map(self._load, stage.instances), strict=True))
         in_flight: set[Future[None]] = set()
-        with ThreadPoolExecutor(min(MAX_STREAMS, len(waiting))) as pool:
-            try:
-                while waiting or in_flight:
-                    count = sendable(waiting, len(in_flight), stage.concurrency, self._now_s())
-                    for request in waiting[:count]:
-                        load_wait_s = max(0.0, ready[self.instance_of[request.id]] - max(opened_s, request.arrival_s))
-                        in_flight.add(pool.submit(self._request, request, load_wait_s))
-                    waiting = waiting[count:]
-                    may_send = stage.concurrency is None or len(in_flight) < stage.concurrency
-                    pause_s = max(0.0, waiting[0].arrival_s - self._now_s()) if waiting and may_send else None
-                    finished, in_flight = self._await(in_flight, pause_s)
-                    for future in finished:
-                        future.result()
-            except BaseException:
-                stop_all()  # the streams of this stage end with their servers, and the pool can close
-                raise
+        with ThreadPoolExecutor(min(MAX_STREAMS, len(waiting))) as pool, _ending_servers():
+            while waiting or in_flight:
+                count = sendable(waiting, len(in_flight), stage.concurrency, self._now_s())
+                for request in waiting[:count]:
+                    load_wait_s = max(0.0, ready[self.instance_of[request.id]] - max(opened_s, request.arrival_s))
+                    in_flight.add(pool.submit(self._request, request, load_wait_s))
+                waiting = waiting[count:]
+                may_send = stage.concurrency is None or len(in_flight) < stage.concurrency
+                pause_s = max(0.0, waiting[0].arrival_s - self._now_s()) if waiting and may_send else None
+                finished, in_flight = self._await(in_flight, pause_s)
+                for future in finished:
+                    future.result()
         self._note_memory()
         for name in stage.instances:
             start_s = self._now_s()

@@ -50,6 +50,7 @@ _ROWS = (
     Shape("gemma3-270m", "gemma3", 18, 640, 4, 1, 256, 2048, 262144, 32768, True, "google/gemma-3-270m", 512, 6, 1e6),
     Shape("gemma3-1b", "gemma3", 26, 1152, 4, 1, 256, 6912, 262144, 32768, True, "google/gemma-3-1b-pt", 512, 6, 1e6),
     Shape("probe-narrow", "llama", 16, 768, 12, 4, 64, 2048, 131072, 8192, True, "no real model"),
+    Shape("probe-deep", "llama", 24, 512, 8, 2, 64, 1536, 8192, 8192, True, "no real model"),
     Shape("probe-wide", "llama", 6, 2048, 16, 4, 128, 5120, 32768, 8192, False, "no real model"),
 )
 CATALOG = {row.name: row for row in _ROWS}

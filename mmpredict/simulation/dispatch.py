@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mmpredict.errors import InputError
 from mmpredict.simulation.plan import Plan, Stage
@@ -27,6 +27,27 @@ def assign(plan: Plan, workload: Workload) -> dict[str, str]:
                 f"request {request.id!r} asks for {request.model!r}, which no instance of plan {plan.strategy!r} serves"
             )
     return {request.id: serving[request.model] for request in workload.requests}
+
+
+def check_context(plan: Plan, workload: Workload, instance_of: Mapping[str, str]) -> None:
+    """Make sure that requests fit: all slots share one cache, so the largest that may be in flight together must.
+
+    Raises:
+        InputError: they do not.
+    """
+    for stage in plan.stages:
+        for name in stage.instances:
+            instance = plan.instance(name)
+            sizes = sorted(
+                (request.prompt_tokens + request.output_tokens for request in workload.requests if instance_of[request.id] == name),
+                reverse=True,
+            )
+            together = min(instance.slots, stage.concurrency or instance.slots)
+            if sum(sizes[:together]) > instance.context_tokens:
+                raise InputError(
+                    f"{name}: the {min(together, len(sizes))} largest requests in flight together need {sum(sizes[:together])} "
+                    f"tokens, the context that its slots share holds {instance.context_tokens}; raise server.context_tokens"
+                )
 
 
 def stage_requests(stage: Stage, workload: Workload, instance_of: dict[str, str]) -> list[Request]:

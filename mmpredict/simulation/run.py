@@ -9,12 +9,12 @@ from typing import Any
 import simpy
 
 from mmpredict.cost.chain import CostModel, InstanceCost
-from mmpredict.cost.contention import Demand
+from mmpredict.cost.contention import Demand, is_yielding
 from mmpredict.errors import MmpredictError
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import ActivityRow, RequestRow, StateRow
 from mmpredict.results.records import Records
-from mmpredict.simulation.dispatch import assign, sendable, stage_requests
+from mmpredict.simulation.dispatch import assign, check_context, sendable, stage_requests
 from mmpredict.simulation.machine import Machine
 from mmpredict.simulation.plan import Plan, Stage
 from mmpredict.simulation.server import LlamaServer
@@ -67,10 +67,12 @@ class _Run:
     residents: dict[str, _Resident] = field(default_factory=dict)
     result: Records = field(default_factory=lambda: Records("simulated"))
     instance_of: dict[str, str] = field(init=False)
+    client_free_s: float = 0.0
 
     def records(self) -> Records:
         self.machine = Machine(self.env, self.costs.contention)
         self.instance_of = assign(self.plan, self.workload)
+        check_context(self.plan, self.workload, self.instance_of)
         main = self.env.process(self._stages())
         self.env.run()
         if not main.triggered:
@@ -86,7 +88,9 @@ class _Run:
 
     def _stage(self, stage: Stage) -> Any:
         opened_s = self.env.now
-        yield self.env.all_of([self.env.process(self._load(name)) for name in stage.instances])
+        instances = [self.plan.instance(name) for name in stage.instances]
+        stacked = self.costs.stacked([i.name for i in instances if i.threads > 1 and not is_yielding(i.spincount)])
+        yield self.env.all_of([self.env.process(self._load(name, name in stacked)) for name in stage.instances])
         waiting = stage_requests(stage, self.workload, self.instance_of)
         in_flight: list[Any] = []
         while waiting or in_flight:
@@ -104,7 +108,7 @@ class _Run:
             self.result.activities.append(ActivityRow(name, "unload", self.env.now, self.env.now, slowdown=1.0))
         self._note_memory()
 
-    def _load(self, name: str) -> Any:
+    def _load(self, name: str, stacked: bool) -> Any:
         instance = self.plan.instance(name)
         cost = self.costs.instance(
             self.specs[instance.model],
@@ -117,7 +121,7 @@ class _Run:
         solo_s = cost.load_s(self.cold)
         start_s = self.env.now
         yield self.machine.start(Demand("load", 1, False, solo_s, 0.0, False)).done
-        server = LlamaServer(self.env, self.machine, cost, instance.slots, instance.batch_tokens, self.costs.stacked(name))
+        server = LlamaServer(self.env, self.machine, cost, instance.slots, instance.batch_tokens, stacked)
         self.residents[name] = _Resident(cost, server, self.env.now)
         slowdown = (self.env.now - start_s) / solo_s if solo_s else 1.0
         self.result.activities.append(ActivityRow(name, "load", start_s, self.env.now, slowdown=slowdown))
@@ -130,7 +134,9 @@ class _Run:
         row.dispatched_s = self.env.now
         row.load_wait_s = max(0.0, resident.ready_s - max(opened_s, request.arrival_s))
         self.result.requests.append(row)
-        yield self.env.timeout(resident.cost.request_s(request.prompt_tokens))
+        # One client prepares and sends its requests one after another, so none reaches its server at the same moment.
+        self.client_free_s = max(self.client_free_s, self.env.now) + self.costs.coefficients.request_s
+        yield self.env.timeout(self.client_free_s - self.env.now)
         yield resident.server.submit(row)
         for kind, start_s, end_s in (
             ("prefill", row.prefill_start_s, row.first_token_s),
