@@ -21,6 +21,7 @@ from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
 from mmpredict.scenario import Scenario, read_scenario
 from mmpredict.simulation.plan import Plan
+from mmpredict.simulation.residency import check_memory
 from mmpredict.simulation.repeat import DEFAULT_DRAWS, predict_plan
 
 SCHEMA_VERSION = 1
@@ -117,12 +118,13 @@ def forecast(
     question = _scenario(scenario)
     profile = find_profile(question.hardware)
     specs, workload, plans = question.specs(), question.workload(), question.plans(profile.cpu.cores)
-    known = coefficients or load_coefficients(profile, engine_build())
     found: list[Prediction] = []
     infeasible: dict[str, str] = {}
     for plan in plans:
         try:
-            found.append(predict_plan(plan, workload, specs, known, _usable(profile), draws, seed, question.cold))
+            check_memory(plan, specs, _usable(profile))
+            coefficients = coefficients or load_coefficients(profile, engine_build())
+            found.append(predict_plan(plan, workload, specs, coefficients, _usable(profile), draws, seed, question.cold))
         except DoesNotFitError as error:
             infeasible[plan.strategy] = str(error)
     if not found:

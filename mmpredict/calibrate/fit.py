@@ -161,15 +161,15 @@ def _estimate(values: Sequence[float], floor: float) -> Estimate:
 def _loading(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> LoadCoefficients:
     if not rows:
         raise NotCalibratedError("the measurements hold no load; run: mmpredict calibrate run")
-    features = [load_features(specs[row.model], bool(row.values["cold"])) for row in rows]
+    features = [load_features(specs[row.model], row.number("kv_cache_bytes"), bool(row.values["cold"])) for row in rows]
     durations = [row.number("duration_s") for row in rows]
-    start, mapped, repacked, vocabulary, cold = _nonnegative(features, durations)
-    predicted = np.array(features) @ np.array([start, mapped, repacked, vocabulary, cold])
+    start, mapped, private, vocabulary, cold = _nonnegative(features, durations)
+    predicted = np.array(features) @ np.array([start, mapped, private, vocabulary, cold])
     spread = _root_mean_square([float(error) for error in np.log(predicted / np.array(durations))])
     return LoadCoefficients(
         start_s=start,
         mapped_byte_s=mapped,
-        repacked_byte_s=repacked,
+        private_byte_s=private,
         vocabulary_s=vocabulary,
         cold_byte_s=cold,
         log_spread=max(COMPANY_SPREAD_FLOOR, spread),

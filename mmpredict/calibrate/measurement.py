@@ -25,8 +25,9 @@ class Measurement:
     - ``prefill``: ``tokens``, ``duration_s`` — the server's own time for a prompt;
     - ``decode``: ``sequences``, ``depth`` (of each at the first step), ``steps``, ``duration_s``;
     - ``request``: ``tokens``, ``overhead_s`` — client time beside the server's;
-    - ``load``: ``cold`` (0 or 1), ``duration_s``;
-    - ``memory``: ``context_tokens``, ``slots``, ``ubatch_tokens``, ``proportional_bytes``, ``compute_bytes``;
+    - ``load``: ``cold`` (0 or 1), ``kv_cache_bytes``, ``duration_s``;
+    - ``memory``: ``context_tokens``, ``slots``, ``ubatch_tokens``, ``proportional_bytes``, and the buffers of the
+      server's own log (``mapped_model_bytes``, ``repacked_model_bytes``, ``kv_bytes``, ``compute_bytes``, ``output_bytes``);
     - ``company``: ``set_up``, ``phase``, ``episode``, ``total_threads``, ``alone_tokens_per_s``,
       ``speed_frac`` (speed in company ÷ speed alone);
     - ``stacked``: ``steps``, ``duration_s``, ``solo_s`` — decode with all threads on too few cores, and alone.

@@ -27,7 +27,7 @@ class Protocol:
         depth_tokens: prompt length and depth of the deep measurement, on the first weight type only [tokens]; more than one
             physical batch, or attention cannot be told from the matrices.
         decode_steps: steps per decode measurement [1].
-        repeats: of every prefill and decode [1].
+        repeats: of every decode, and of prefills but the long ones [1].
         company_s: how long servers are watched in company [s].
         alone_s: how long each is watched alone before [s].
         spinning_episodes: fresh starts of the oversubscribed pair [1].
@@ -40,7 +40,7 @@ class Protocol:
     decode_sequences: tuple[int, ...] = (1, 2, 4)
     depth_tokens: int = 1536
     decode_steps: int = 16
-    repeats: int = 2
+    repeats: int = 3
     company_s: float = 2.0
     alone_s: float = 1.0
     spinning_episodes: int = 3

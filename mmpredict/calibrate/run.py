@@ -148,10 +148,10 @@ class Calibration:
             return Measurement(kind, spec.name, instance.threads, instance.spincount, dict(values))
 
         with self._start(instance) as server, closing(Bench(server.url, spec.n_vocab)) as bench:
-            yield row("load", cold=0, duration_s=server.load_s)
+            yield _load(spec, instance, server, cold=0)
             bench.decode(1, lengths[0], 2)
-            for _ in range(self.protocol.repeats):
-                for tokens in lengths:
+            for repeat in range(self.protocol.repeats):
+                for tokens in lengths if repeat == 0 else self.protocol.prefill_tokens:
                     answer = bench.prefill(tokens)
                     yield row("prefill", tokens=tokens, duration_s=answer.prompt_s)
                     overhead_s = answer.last_token_s - answer.sent_s - answer.prompt_s - answer.generation_s
@@ -166,7 +166,7 @@ class Calibration:
                 slots=instance.slots,
                 ubatch_tokens=instance.ubatch_tokens,
                 proportional_bytes=memory_bytes(server.pid),
-                compute_bytes=server.buffer_bytes().get("compute", 0),
+                **{f"{part}_bytes": size for part, size in server.buffer_bytes().items()},
             )
 
     def _measure_decode(
@@ -182,7 +182,13 @@ class Calibration:
         if page_cache.drop(self._paths[spec.name]):
             instance = InstancePlan(spec.name, spec.name, self.cores)
             with self._start(instance) as server:
-                yield Measurement("load", spec.name, self.cores, None, {"cold": 1, "duration_s": server.load_s})
+                yield _load(spec, instance, server, cold=1)
+
+
+def _load(spec: ModelSpec, instance: InstancePlan, server: EmbeddedServer, cold: int) -> Measurement:
+    kv_cache_bytes = spec.kv_cache_bytes(instance.context_tokens, instance.slots, instance.ubatch_tokens)
+    values: dict[str, float | int | str] = {"cold": cold, "kv_cache_bytes": kv_cache_bytes, "duration_s": server.load_s}
+    return Measurement("load", spec.name, instance.threads, instance.spincount, values)
 
 
 def _short(name: str) -> str:

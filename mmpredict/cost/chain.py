@@ -62,6 +62,7 @@ class InstanceCost:
             * (draw.factor(f"unmeasured {phase} of {spec.name}", UNMEASURED_LOG_SPREAD) if unmeasured else 1.0)
             for phase in ("prefill", "decode")
         }
+        self._kv_cache_bytes = spec.kv_cache_bytes(context_tokens, slots, ubatch_tokens)
         self._load_factor = machine * draw.factor(f"load of {spec.name}", coefficients.loading.log_spread)
         memory = instance_memory(spec, context_tokens, slots, ubatch_tokens, coefficients.memory)
         scale = draw.factor(f"memory of {spec.name}", coefficients.memory.log_spread)
@@ -81,7 +82,7 @@ class InstanceCost:
 
     def load_s(self, cold: bool) -> float:
         """Time from process start to ready [s]."""
-        return self._load_factor * load_s(self.spec, cold, self._coefficients.loading)
+        return self._load_factor * load_s(self.spec, self._kv_cache_bytes, cold, self._coefficients.loading)
 
     def unmeasured_types(self) -> set[str]:
         """Weight types of the model for which there is no kernel measurement."""

@@ -79,12 +79,12 @@ class ContentionCoefficients(_Frozen):
 
 
 class LoadCoefficients(_Frozen):
-    """Loading a model: ``start + mapped + repacked + vocabulary (+ reading from disk)``, each per unit.
+    """Loading a model: ``start + mapped + private + vocabulary (+ reading from disk)``, each per unit.
 
     Attributes:
         start_s: process start and engine initialisation [s].
         mapped_byte_s: per byte mapped from the page cache [s/byte].
-        repacked_byte_s: per byte copied into the CPU's layout [s/byte].
+        private_byte_s: per byte of memory of its own: matrices copied into the CPU's layout, KV cache [s/byte].
         vocabulary_s: per entry of the vocabulary [s].
         cold_byte_s: additionally per byte when the file must come from storage [s/byte].
         log_spread: of a load's duration [1].
@@ -92,7 +92,7 @@ class LoadCoefficients(_Frozen):
 
     start_s: float = Field(ge=0)
     mapped_byte_s: float = Field(ge=0)
-    repacked_byte_s: float = Field(ge=0)
+    private_byte_s: float = Field(ge=0)
     vocabulary_s: float = Field(ge=0)
     cold_byte_s: float = Field(ge=0)
     log_spread: float = Field(ge=0)

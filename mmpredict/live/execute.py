@@ -21,6 +21,7 @@ from mmpredict.results.columns import ActivityRow, RequestRow, StateRow
 from mmpredict.results.records import Records
 from mmpredict.simulation.dispatch import assign, check_context, sendable, stage_requests
 from mmpredict.simulation.plan import Plan, Stage
+from mmpredict.simulation.residency import check_memory
 from mmpredict.workload.request import Request, Workload
 
 SAMPLE_INTERVAL_S = 0.25
@@ -47,7 +48,7 @@ def execute_plan(
         plan: instances and stages.
         workload: requests.
         specs: model name → model; synthetic ones are written first if they are not there.
-        memory_capacity_bytes: what the instances may use together, for the records [bytes].
+        memory_capacity_bytes: what the instances may use together [bytes].
         log_directory: where the servers' logs go.
         cold: whether model files are dropped from the page cache first; read into it otherwise.
         limit_s: requests that are not done this long after the begin are given up and recorded as ``timeout`` [s].
@@ -55,10 +56,12 @@ def execute_plan(
 
     Raises:
         InputError: a request asks for a model that the plan does not serve, or for more tokens than the context holds.
+        DoesNotFitError: weights and KV caches of a stage do not fit into memory, or synthetic models onto the disk.
         EngineError: a server could not be started.
     """
     instance_of = assign(plan, workload)
     check_context(plan, workload, instance_of)
+    check_memory(plan, specs, memory_capacity_bytes)
     paths = {instance.model: materialize(specs[instance.model]) for instance in plan.instances}
     for path in paths.values():
         if cold:

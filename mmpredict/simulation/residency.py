@@ -1,0 +1,36 @@
+"""Whether a plan's instances fit into memory, before anything is simulated, written or started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmpredict.errors import DoesNotFitError
+from mmpredict.models.spec import ModelSpec
+from mmpredict.simulation.plan import InstancePlan, Plan
+from mmpredict.units import format_bytes
+
+
+def check_memory(plan: Plan, specs: Mapping[str, ModelSpec], memory_bytes: float) -> None:
+    """Make sure that what is known exactly (weights and KV caches) of every stage fits; buffers and overhead come on top.
+
+    Args:
+        plan: instances and stages.
+        specs: model name → model.
+        memory_bytes: what the instances may use together [bytes].
+
+    Raises:
+        DoesNotFitError: a stage does not fit.
+    """
+    for stage in plan.stages:
+        instances = [plan.instance(name) for name in stage.instances]
+        mapped = {instance.model: specs[instance.model].weight_bytes for instance in instances}
+        needed = sum(mapped.values()) + sum(_private_bytes(instance, specs[instance.model]) for instance in instances)
+        if needed > memory_bytes:
+            raise DoesNotFitError(
+                f"plan {plan.strategy!r}: {', '.join(stage.instances)} need at least {format_bytes(needed)} of memory, "
+                f"{format_bytes(memory_bytes)} are usable; run fewer models at once, or use smaller contexts or quantizations"
+            )
+
+
+def _private_bytes(instance: InstancePlan, spec: ModelSpec) -> int:
+    return spec.repacked_bytes + spec.kv_cache_bytes(instance.context_tokens, instance.slots, instance.ubatch_tokens)
