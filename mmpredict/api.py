@@ -21,8 +21,8 @@ from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
 from mmpredict.scenario import Scenario, read_scenario
 from mmpredict.simulation.plan import Plan
-from mmpredict.simulation.residency import check_memory
 from mmpredict.simulation.repeat import DEFAULT_DRAWS, predict_plan
+from mmpredict.simulation.residency import check_memory
 
 SCHEMA_VERSION = 1
 

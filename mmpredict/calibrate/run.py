@@ -123,7 +123,8 @@ class Calibration:
         if self.cores > 1:
             for spec in pair:
                 yielding = InstancePlan(spec.name, spec.name, self.cores, YIELDING_SPINCOUNT)
-                measure = partial(self._measure_steps, spec, yielding, self.protocol.prefill_tokens[-1:], (1,), 0)
+                ends = (self.protocol.prefill_tokens[0], self.protocol.prefill_tokens[-1])
+                measure = partial(self._measure_steps, spec, yielding, ends, (1,), 0)
                 tasks.append(_Task(f"{_short(spec.name)}: waiting rule alone", 2.5, measure))
         for set_up in set_ups(self.cores, self.protocol.spinning_episodes):
             guess_s = 2 * 2 * (self.protocol.alone_s + 0.3) + set_up.episodes * (1.5 + 2 * self.protocol.company_s)
@@ -151,7 +152,9 @@ class Calibration:
             yield _load(spec, instance, server, cold=0)
             bench.decode(1, lengths[0], 2)
             for repeat in range(self.protocol.repeats):
-                for tokens in lengths if repeat == 0 else self.protocol.prefill_tokens:
+                for tokens in lengths:
+                    if repeat and tokens in self.protocol.long_prompt_tokens:
+                        continue
                     answer = bench.prefill(tokens)
                     yield row("prefill", tokens=tokens, duration_s=answer.prompt_s)
                     overhead_s = answer.last_token_s - answer.sent_s - answer.prompt_s - answer.generation_s
