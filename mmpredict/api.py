@@ -20,6 +20,7 @@ from mmpredict.results.compare import PlanComparison, compare, median_absolute_e
 from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
 from mmpredict.scenario import Scenario, read_scenario
+from mmpredict.simulation.dispatch import assign, check_context
 from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.repeat import DEFAULT_DRAWS, predict_plan
 from mmpredict.simulation.residency import check_memory
@@ -188,8 +189,10 @@ def _execute_plans(
 ) -> dict[str, Records]:
     from mmpredict.live.execute import DEFAULT_LIMIT_S, execute_plan
 
-    log_directory.mkdir(parents=True, exist_ok=True)
     workload, specs = question.workload(), question.specs()
+    for plan in plans:  # all of them, before the first one runs for minutes
+        check_context(plan, workload, assign(plan, workload))
+        check_memory(plan, specs, _usable(profile))
     measured: dict[str, Records] = {}
     for number, plan in enumerate(plans):
 

@@ -18,7 +18,7 @@ from mmpredict.hardware.library import find_profile
 from mmpredict.live.embedded import engine_build
 from mmpredict.models.resolve import materialize
 from mmpredict.report.perfetto import write_trace
-from mmpredict.report.saving import save
+from mmpredict.report.saving import make_directory, save
 from mmpredict.report.timeline import draw_comparison
 from mmpredict.scenario import RequestSection, Scenario
 
@@ -67,13 +67,13 @@ def run_demo(output: Path, measured_on: str, reuse_calibration: bool = False, pr
         StorageError: a file could not be written.
     """
     report = progress or (lambda phase, label, fraction: None)
-    output.mkdir(parents=True, exist_ok=True)
-    coefficients = _calibrated(output, measured_on, reuse_calibration, report)
+    make_directory(output)
     scenario = demo_scenario()
     for number, spec in enumerate(scenario.specs().values()):
         report("writing models", spec.name, number / len(MODELS))
         materialize(spec)
     report("writing models", "done", 1.0)
+    coefficients = _calibrated(output, measured_on, reuse_calibration, report)
     validation = validate(
         scenario,
         output / "logs",

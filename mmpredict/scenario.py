@@ -137,7 +137,8 @@ _KEYS: dict[str, Iterable[str]] = {
 
 
 def _explain(error: ValidationError) -> str:
-    first: Any = error.errors()[0]
+    found: list[Any] = error.errors()  # a misspelt key is also a missing one; its own complaint says more
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     place = [str(part) for part in first["loc"]]
     where = ".".join(place) or "scenario"
     if first["type"] == "extra_forbidden":

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Literal
 
 from mmpredict.live.client import Completion, CompletionClient, unique_prompt
+from mmpredict.live.embedded import ending_servers
 from mmpredict.live.failure import FailureReason, RequestFailure
 
 REQUEST_TIMEOUT_S = 300.0
@@ -64,7 +65,7 @@ class Bench:
         """Concurrent generations, observed while all of them decode."""
         lead = 2 * sequences  # steps in which the last prompts may still be under way
         prompts = [self._prompt(prompt_tokens) for _ in range(sequences)]
-        with ThreadPoolExecutor(sequences) as pool:
+        with ThreadPoolExecutor(sequences) as pool, ending_servers():
             answers = list(pool.map(lambda prompt: self._client.stream(prompt, steps + lead, REQUEST_TIMEOUT_S), prompts))
         begin_s = max(answer.first_token_s for answer in answers)
         end_s = min(answer.last_token_s for answer in answers)
@@ -127,5 +128,5 @@ class _EnoughError(Exception):
 
 def together(actions: Sequence[Callable[[], float]]) -> list[float]:
     """Run actions at the same time, each in a thread of its own, and return their results in order."""
-    with ThreadPoolExecutor(len(actions)) as pool:
+    with ThreadPoolExecutor(len(actions)) as pool, ending_servers():
         return [future.result() for future in [pool.submit(action) for action in actions]]

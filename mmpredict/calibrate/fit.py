@@ -26,6 +26,7 @@ MODEL_SPREAD_FLOOR = 0.05  # no fit is trusted closer than this from one model t
 MACHINE_SPREAD = 0.05  # drift of a machine's speed over minutes; repeats within one calibration cannot show it
 COMPANY_SPREAD_FLOOR = 0.05
 SPINNING_SPREAD_FLOOR = 0.35  # a factor of two between repeats of the same run is usual (physics notes in docs/design.md)
+NORMAL_QUARTILE = 0.6745  # median absolute value of the standard normal distribution
 STACKED_SPREAD = 0.15  # stalls per layer agree that closely between models, see docs/design.md
 STACKED_PRIOR = (1.0, 1.0)  # Beta prior of falling into the stacked state: nothing is known before it is measured
 STACKED_STALL_FRAC = 0.3  # an episode counts as stacked from this share of the stall of threads confined to half of the cores
@@ -64,7 +65,7 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
         yielding_price=_yielding_price(rows, max(threads)),
         request_s=float(np.median(overheads)) if overheads else 0.0,
         machine_log_spread=MACHINE_SPREAD,
-        model_log_spread={phase: max(MODEL_SPREAD_FLOOR, _root_mean_square(errors)) for phase, errors in unseen.items()},
+        model_log_spread={phase: max(MODEL_SPREAD_FLOOR, _robust_spread(errors)) for phase, errors in unseen.items()},
         contention=_contention(rows, specs),
         loading=_loading(of_kind(rows, "load"), specs),
         memory=_memory(of_kind(rows, "memory"), specs),
@@ -73,6 +74,12 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
             for phase, errors in unseen.items()
         },
     )
+
+
+def _robust_spread(errors: Sequence[float]) -> float:
+    """Standard deviation of a normal distribution with the same median absolute error: a probe that alone tells one coefficient
+    leaves a bad fit when it is left out, which says little about the fit to all of them."""
+    return float(np.median(np.abs(errors))) / NORMAL_QUARTILE if errors else 0.0
 
 
 def _root_mean_square(values: Sequence[float]) -> float:

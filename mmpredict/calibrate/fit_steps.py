@@ -1,8 +1,9 @@
 """Fitting the step equation (``cost.step``) to measured prefills and decode steps.
 
-The equation is linear in its coefficients, and none of them can be negative: non-negative least squares in relative error,
-``min Σ ((A x − t) / t)²``, one fit per number of threads. Bounds come from refitting to resampled residuals (bootstrap); the error
-from one model to another from leaving each model out in turn.
+Cache size and bandwidth are taken from a grid, the best is kept. For each candidate the equation is linear in all other
+coefficients once it is known which weights wait for memory, and none of them can be negative: non-negative least squares in
+relative error, ``min Σ ((A x + b − t) / t)²``, repeated until that set is settled. One fit per number of threads. Bounds come from
+refitting to resampled residuals (bootstrap); the error from one model to another from leaving each model out in turn.
 """
 
 from __future__ import annotations
@@ -16,12 +17,23 @@ from numpy.typing import NDArray
 
 from mmpredict.calibrate.measurement import Measurement
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
-from mmpredict.cost.step import PromptPiece, StepCost, StepFeatures, batch_features, decode_features
+from mmpredict.cost.step import (
+    PromptPiece,
+    StepCost,
+    StepFeatures,
+    bandwidth_weight_s,
+    batch_features,
+    decode_features,
+    far_fraction,
+)
 from mmpredict.errors import NotCalibratedError
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import DEFAULT_UBATCH_TOKENS
 
 BOOTSTRAP_FITS = 60
+CACHE_CANDIDATES_BYTES = tuple(size * 1e6 for size in (0, 16, 32, 64, 96, 128, 192, 256))
+BANDWIDTH_CANDIDATES_BYTES_PER_S = tuple(4e9 * 1.15**power for power in range(40))
+ROOFLINE_ROUNDS = 4  # which weights wait for memory settles in two or three
 _TERMS = ("layer_s", "prompt_s", "logit_s", "attention_decode_s", "attention_prefill_s")
 _FEATURES = ("layers", "prompts", "logits", "decode_macs", "prefill_macs")
 
@@ -67,7 +79,7 @@ def fit_steps(observations: Sequence[StepObservation], seed: int = 0) -> StepCoe
     """
     if len(observations) < len(_TERMS):
         raise NotCalibratedError(f"{len(observations)} step measurements are too few to fit; run: mmpredict calibrate run")
-    layout = _Layout.of(observations)
+    layout = _Layout.best(observations)
     best = layout.solve(observations)
     cost = StepCost(layout.coefficients(best, best, best))
     fitted_s = np.array([cost.duration_s(observation.features) for observation in observations])
@@ -89,7 +101,7 @@ def leave_one_model_out(observations: Sequence[StepObservation]) -> dict[str, li
         rest = [observation for observation in observations if observation.model != model]
         if len(rest) < len(_TERMS):
             continue
-        layout = _Layout.of(rest)
+        layout = _Layout.best(rest)
         zeros = np.zeros(layout.width)
         cost = StepCost(layout.coefficients(layout.solve(rest), zeros, zeros))
         for observation in observations:
@@ -101,17 +113,26 @@ def leave_one_model_out(observations: Sequence[StepObservation]) -> dict[str, li
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Which column of the design matrix belongs to which coefficient."""
+    """Which column of the design matrix belongs to which coefficient, for one candidate of the memory's properties."""
 
     knots: dict[str, tuple[int, ...]]
+    cache_bytes: float
+    bandwidth_bytes_per_s: float
 
     @classmethod
-    def of(cls, observations: Sequence[StepObservation]) -> _Layout:
+    def best(cls, observations: Sequence[StepObservation]) -> _Layout:
+        """The layout for the cache size and bandwidth that explain the observations best."""
         seen: dict[str, set[int]] = {}
         for observation in observations:
             for weight_type, tokens in observation.features.weights:
                 seen.setdefault(weight_type, set()).add(tokens)
-        return cls({weight_type: tuple(sorted(seen[weight_type])) for weight_type in sorted(seen)})
+        knots = {weight_type: tuple(sorted(seen[weight_type])) for weight_type in sorted(seen)}
+        candidates = [
+            cls(knots, cache_bytes, bandwidth)
+            for cache_bytes in CACHE_CANDIDATES_BYTES
+            for bandwidth in BANDWIDTH_CANDIDATES_BYTES_PER_S
+        ]
+        return min(candidates, key=lambda layout: layout._residual(observations))
 
     @property
     def width(self) -> int:
@@ -119,18 +140,51 @@ class _Layout:
 
     def solve(self, observations: Sequence[StepObservation], durations_s: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Coefficients by relative non-negative least squares, optionally for other durations than the observed ones."""
+        return self._solve(observations, durations_s)[0]
+
+    def _residual(self, observations: Sequence[StepObservation]) -> float:
+        """Sum of squared relative errors of the best coefficients [1]."""
+        return self._solve(observations, None)[1]
+
+    def _solve(
+        self, observations: Sequence[StepObservation], durations_s: NDArray[np.float64] | None
+    ) -> tuple[NDArray[np.float64], float]:
         from scipy.optimize import nnls
 
         if durations_s is None:
             durations_s = np.array([observation.duration_s for observation in observations])
-        matrix = np.array([self._row(observation.features) for observation in observations]) / durations_s[:, None]
-        scale = np.where(matrix.max(axis=0) > 0, matrix.max(axis=0), 1.0)
-        solved, _ = nnls(matrix / scale, np.ones(len(observations)))
-        return np.asarray(solved / scale, dtype=float)
+        terms = np.zeros((len(observations), self.width))
+        far = np.zeros((len(observations), 1))
+        for number, observation in enumerate(observations):
+            terms[number] = self._row(observation.features)
+            far[number] = far_fraction(observation.features, self.cache_bytes)
+        limits = self._limits()
+        waiting = np.zeros(self.width, dtype=bool)
+        solution, residual = np.zeros(self.width), math.inf
+        for _ in range(ROOFLINE_ROUNDS):
+            linear = np.where(waiting, terms * (1.0 - far), terms) / durations_s[:, None]
+            constant = (np.where(waiting, terms * far * limits, 0.0).sum(axis=1)) / durations_s
+            scale = np.where(linear.max(axis=0) > 0, linear.max(axis=0), 1.0)
+            solved, residual = nnls(linear / scale, 1.0 - constant)
+            solution = np.asarray(solved / scale, dtype=float)
+            now_waiting = solution < limits
+            if (now_waiting == waiting).all():
+                break
+            waiting = now_waiting
+        return solution, float(residual) ** 2
+
+    def _limits(self) -> NDArray[np.float64]:
+        """Least time per weight of every column at the memory's bandwidth [s]; 0 where there is none."""
+        limits = np.zeros(self.width)
+        start = len(_TERMS)
+        for weight_type, knots in self.knots.items():
+            limits[start : start + len(knots)] = bandwidth_weight_s(weight_type, self.bandwidth_bytes_per_s)
+            start += len(knots)
+        return limits
 
     def _row(self, features: StepFeatures) -> NDArray[np.float64]:
         row = np.zeros(self.width)
-        row[: len(_TERMS)] = [getattr(features, name) for name in _FEATURES]
+        row[: len(_FEATURES)] = [getattr(features, name) for name in _FEATURES]
         start = len(_TERMS)
         for weight_type, knots in self.knots.items():
             for (used, tokens), weights in features.weights.items():
@@ -154,4 +208,6 @@ class _Layout:
             )
             start += len(knots)
         terms = dict(zip(_TERMS, map(float, best[: len(_TERMS)]), strict=True))
-        return StepCoefficients(kernels=kernels, **terms)
+        return StepCoefficients(
+            kernels=kernels, cache_bytes=self.cache_bytes, bandwidth_bytes_per_s=self.bandwidth_bytes_per_s, **terms
+        )

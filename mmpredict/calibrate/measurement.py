@@ -101,7 +101,7 @@ def read_measurements(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise FileFormatError(f"{path} is larger than {MAX_FILE_BYTES} bytes; it is no measurement file")
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").splitlines() or [""]  # an empty file has no header
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read measurements {path}: {error}") from error
     header: dict[str, Any] = {}

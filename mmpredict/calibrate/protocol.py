@@ -10,6 +10,7 @@ from mmpredict.models.synthetic import PREFIX, SYNTHESISABLE
 NARROW = "probe-narrow"
 WIDE = "probe-wide"
 DEEP = "probe-deep"
+LARGE = "probe-large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +19,11 @@ class Protocol:
 
     Attributes:
         weight_types: measured on the narrow probe, for their kernels.
-        shape_types: measured on the wide and the deep probe too: they tell what belongs to layers, vocabulary and matrices,
-            and how large the error is from one shape to another.
-        prefill_tokens: prompt lengths at every number of threads [tokens]; one of them should also be a number of concurrent
-            sequences, or the fixed cost of a prompt cannot be told from that of a small batch.
+        shape_types: measured on the wide and the deep probe too, and the last of them on the large one: they tell what belongs
+            to layers, vocabulary, matrices, caches and memory, and how large the error is from one shape to another.
+        prefill_tokens: prompt lengths at every number of threads [tokens], on the large probe only the first two; one of
+            them should also be a number of concurrent sequences, or the fixed cost of a prompt cannot be told from that of
+            a small batch.
         long_prompt_tokens: further prompt lengths with all threads, and for the first weight type with any [tokens].
         decode_sequences: concurrent sequences [1].
         depth_tokens: prompt length and depth of the deep measurement, on the first weight type only [tokens]; more than one
@@ -69,7 +71,7 @@ class Protocol:
         """Every model that is measured."""
         narrow = [f"{PREFIX}{NARROW}@{name}" for name in self.weight_types]
         others = [f"{PREFIX}{probe}@{name}" for name in self.shape_types for probe in (WIDE, DEEP)]
-        return (*narrow, *others)
+        return (*narrow, *others, f"{PREFIX}{LARGE}@{self.shape_types[-1]}")
 
     @property
     def pair(self) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 from mmpredict.calibrate.bench import Bench
 from mmpredict.calibrate.company import measure_company, measure_stacked, set_ups
 from mmpredict.calibrate.measurement import Measurement, MeasurementLog
-from mmpredict.calibrate.protocol import Protocol, thread_counts
+from mmpredict.calibrate.protocol import LARGE, Protocol, thread_counts
 from mmpredict.calibrate.store import machine_key, measurements_path
 from mmpredict.hardware import page_cache
 from mmpredict.hardware.profile import HardwareProfile
@@ -104,10 +104,11 @@ class Calibration:
             spec = self.specs[name]
             for threads in counts:
                 long = self.protocol.long_prompt_tokens if threads == self.cores or name == deep else ()
-                lengths = self.protocol.prefill_tokens + long
+                lengths = self.protocol.prefill_tokens[:2] if LARGE in name else self.protocol.prefill_tokens + long
                 depth = self.protocol.depth_tokens if name == deep else 0
-                tokens = sum(lengths) * self.protocol.repeats + depth
-                steps = self.protocol.repeats * self.protocol.decode_steps * sum(self.protocol.decode_sequences)
+                repeats = self._repeats(spec)
+                tokens = sum(lengths) * repeats + depth
+                steps = repeats * self.protocol.decode_steps * sum(self.protocol.decode_sequences)
                 guess_s = _SECONDS_PER_LOAD + spec.parameters / threads * (tokens / _TOKEN_WEIGHTS_PER_S + steps / _WEIGHTS_PER_S)
                 instance = InstancePlan(name, name, threads)
                 tasks.append(
@@ -135,6 +136,9 @@ class Calibration:
         tasks.append(_Task(label, 8.0, partial(measure_stacked, pair[0], self.cores, self._start)))
         return tasks
 
+    def _repeats(self, spec: ModelSpec) -> int:
+        return 1 if LARGE in spec.name else self.protocol.repeats
+
     def _start(self, instance: InstancePlan) -> EmbeddedServer:
         log_path = self._log_directory / f"{_short(instance.name)}.log"
         return EmbeddedServer.start(instance, self._paths[instance.model], log_path)
@@ -151,7 +155,7 @@ class Calibration:
         with self._start(instance) as server, closing(Bench(server.url, spec.n_vocab)) as bench:
             yield _load(spec, instance, server, cold=0)
             bench.decode(1, lengths[0], 2)
-            for repeat in range(self.protocol.repeats):
+            for repeat in range(self._repeats(spec)):
                 for tokens in lengths:
                     if repeat and tokens in self.protocol.long_prompt_tokens:
                         continue

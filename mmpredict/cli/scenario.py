@@ -13,6 +13,7 @@ import typer
 
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
 from mmpredict.errors import EngineError
+from mmpredict.report.saving import make_directory, save
 from mmpredict.units import format_percent
 
 OUT_OF_TOLERANCE = 4
@@ -138,17 +139,14 @@ def validate(
 def _logs(output: Path | None) -> Iterator[Path]:
     """Where servers write their logs: below the output directory, or in a temporary one."""
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        yield output / "logs"
+        yield make_directory(output) / "logs"
         return
     with tempfile.TemporaryDirectory(prefix="mmpredict-") as directory:
         yield Path(directory)
 
 
 def _write_json(document: dict[str, Any], path: Path) -> None:
-    from mmpredict.report.saving import save
-
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     save((json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(), path)
 
 

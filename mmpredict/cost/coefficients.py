@@ -5,14 +5,25 @@ A coefficient belongs to (machine, engine build): a build for other instruction 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mmpredict.errors import FileFormatError, InputError
 
 SCHEMA_VERSION = 1
 MAX_FILE_BYTES = 16_000_000
+
+_ByPhase = TypeVar("_ByPhase", bound=Mapping[str, object])
+
+
+def _both_phases(values: _ByPhase) -> _ByPhase:
+    if set(values) != {"prefill", "decode"}:
+        raise ValueError(f"must hold prefill and decode, holds {sorted(values)}")
+    return values
 
 
 class _Frozen(BaseModel):
@@ -36,9 +47,18 @@ class Kernel(_Frozen):
     """
 
     batch_tokens: tuple[int, ...] = Field(min_length=1)
-    weight_s: tuple[float, ...]
+    weight_s: tuple[Annotated[float, Field(ge=0)], ...]
     weight_low_s: tuple[float, ...]
     weight_high_s: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _one_value_per_knot(self) -> Kernel:
+        knots = self.batch_tokens
+        if knots[0] < 1 or any(after <= before for before, after in pairwise(knots)):
+            raise ValueError(f"batch_tokens {knots} must ascend from 1 or more")
+        if any(len(values) != len(knots) for values in (self.weight_s, self.weight_low_s, self.weight_high_s)):
+            raise ValueError(f"there must be one value for each of {len(knots)} batch_tokens")
+        return self
 
 
 class StepCoefficients(_Frozen):
@@ -49,6 +69,8 @@ class StepCoefficients(_Frozen):
         prompt_s: once per prompt: waking threads, launching the slot [s].
         logit_s: per sequence, vocabulary entry and sampled token [s].
         attention_decode_s, attention_prefill_s: per multiply-accumulate of attention [s].
+        cache_bytes: weights that the processor's caches hold from one step to the next [bytes].
+        bandwidth_bytes_per_s: at which the other weights come from memory at best [bytes/s].
         kernels: weight type → time per weight.
     """
 
@@ -57,7 +79,9 @@ class StepCoefficients(_Frozen):
     logit_s: float = Field(ge=0)
     attention_decode_s: float = Field(ge=0)
     attention_prefill_s: float = Field(ge=0)
-    kernels: dict[str, Kernel]
+    cache_bytes: float = Field(ge=0)
+    bandwidth_bytes_per_s: float = Field(gt=0)
+    kernels: dict[str, Kernel] = Field(min_length=1)
 
 
 class ContentionCoefficients(_Frozen):
@@ -73,7 +97,7 @@ class ContentionCoefficients(_Frozen):
 
     within_efficiency: Estimate
     yielding_efficiency: Estimate
-    spinning_efficiency: dict[str, Estimate]
+    spinning_efficiency: Annotated[dict[str, Estimate], AfterValidator(_both_phases)]
     stacked_layer_s: Estimate
     stacked_probability: float = Field(ge=0, le=1)
 
@@ -137,11 +161,11 @@ class Coefficients(_Frozen):
     measured_on: str
     measurements: int = Field(ge=0)
     models: tuple[str, ...]
-    steps: dict[int, StepCoefficients] = Field(min_length=1)
+    steps: dict[Annotated[int, Field(ge=1)], StepCoefficients] = Field(min_length=1)
     yielding_price: dict[str, float]
     request_s: float = Field(ge=0)
     machine_log_spread: float = Field(ge=0)
-    model_log_spread: dict[str, float]
+    model_log_spread: Annotated[dict[str, float], AfterValidator(_both_phases)]
     contention: ContentionCoefficients
     loading: LoadCoefficients
     memory: MemoryCoefficients

@@ -75,7 +75,8 @@ class Contention:
         threads = sum(demand.threads for demand in running)
         if threads <= self.cores:
             return [self.within_efficiency] * len(running)
-        share = self.cores / threads
+        # what slows full cores down (memory bandwidth) does not go away with one more thread
+        share = min(self.within_efficiency, self.cores / threads)
         return [self._oversubscribed(demand, share) for demand in running]
 
     def _oversubscribed(self, demand: Demand, share: float) -> float:
@@ -86,5 +87,6 @@ class Contention:
         prefill = demand.phase == "prefill"
         rate = share * (self.spinning_efficiency_prefill if prefill else self.spinning_efficiency_decode)
         if demand.stacked and demand.solo_s > 0:
-            rate = 1.0 / (1.0 / share + self.stacked_layer_s * demand.layers / demand.solo_s)
+            stalled = 1.0 / (1.0 / share + self.stacked_layer_s * demand.layers / demand.solo_s)
+            rate = min(rate, stalled)  # few barriers in a long prompt: then spinning costs more than the stalls
         return rate

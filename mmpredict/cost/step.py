@@ -3,14 +3,17 @@
 A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts) and samples ``m`` of them::
 
     t = layer_s · L                                 barriers and small operations
-      + Σ_types  W_type · c_type(n)                 body matrices, every token
-      + W_output · c_output(m)                      output matrix, tokens whose logits are wanted
+      + Σ_types  W_type · k_type(n)                 body matrices, every token
+      + W_output · k_output(m)                      output matrix, tokens whose logits are wanted
       + logit_s · V · m                             sampling
       + attention_s · MACs                          2 · heads · head_dim · Σ_layers Σ_tokens depth
 
-``c_type(n)`` is interpolated between measured numbers of tokens: kernels change at small batches, so neither "batching is
-free" nor "batching scales" holds. Depth of a local attention layer ends at its window. Everything between two scheduling
-events is summed in closed form.
+    k_type(n) = (1 − f) · c_type(n) + f · max(c_type(n), bytes per weight / bandwidth),   f = max(0, 1 − cache / B)
+
+A roofline: the share ``f`` of the weights that caches cannot hold from one step to the next (``B`` is what a step reads) comes at
+the memory's bandwidth at best. ``c_type(n)`` is interpolated between measured numbers of tokens: kernels change at small batches,
+so neither "batching is free" nor "batching scales" holds. Depth of a local attention layer ends at its window. Everything
+between two scheduling events is summed in closed form.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
+from mmpredict.models.quantization import WEIGHT_TYPES
 from mmpredict.models.spec import ModelSpec
 
 
@@ -29,7 +33,8 @@ class StepFeatures:
     """What a stretch of work consists of: the equation's terms without their coefficients.
 
     Attributes:
-        layers: layer evaluations (layers × steps) [1].
+        layers: layer evaluations (layers × passes) [1].
+        pass_bytes: weights that one evaluation of all layers reads [bytes].
         prompts: prompts begun [1].
         logits: sampled tokens × vocabulary [1].
         decode_macs, prefill_macs: attention multiply-accumulates [1].
@@ -37,6 +42,7 @@ class StepFeatures:
     """
 
     layers: float
+    pass_bytes: float
     prompts: float
     logits: float
     decode_macs: float
@@ -108,6 +114,7 @@ def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[Pr
         step_weights(spec, tokens, sampled if number == passes - 1 else 0, weights)
     return StepFeatures(
         layers=passes * spec.n_layers,
+        pass_bytes=spec.pass_bytes,
         prompts=sum(piece.start == 0 for piece in pieces),
         logits=sampled * spec.n_vocab,
         decode_macs=sum(attention_macs(spec, depth, 1) for depth in depths),
@@ -122,7 +129,20 @@ def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int) -> Ste
     count = len(depths)
     step_weights(spec, count, count, weights, times=steps)
     macs = sum(attention_macs(spec, depth, steps) for depth in depths)
-    return StepFeatures(steps * spec.n_layers, 0, float(steps * count * spec.n_vocab), macs, 0.0, weights)
+    return StepFeatures(
+        layers=steps * spec.n_layers,
+        pass_bytes=spec.pass_bytes,
+        prompts=0,
+        logits=steps * count * spec.n_vocab,
+        decode_macs=macs,
+        prefill_macs=0.0,
+        weights=weights,
+    )
+
+
+def far_fraction(features: StepFeatures, cache_bytes: float) -> float:
+    """Share of a pass's weights that caches cannot hold until the next pass [1]."""
+    return max(0.0, 1.0 - cache_bytes / features.pass_bytes) if features.pass_bytes else 0.0
 
 
 def kernel_weight_s(kernel: Kernel, tokens: int) -> float:
@@ -131,6 +151,11 @@ def kernel_weight_s(kernel: Kernel, tokens: int) -> float:
     if tokens > knots[-1]:
         return kernel.weight_s[-1] * tokens / knots[-1]
     return float(np.interp(tokens, knots, kernel.weight_s))
+
+
+def bandwidth_weight_s(weight_type: str, bandwidth_bytes_per_s: float) -> float:
+    """Time per weight at the memory's bandwidth [s]."""
+    return WEIGHT_TYPES[weight_type].bits_per_weight / 8.0 / bandwidth_bytes_per_s
 
 
 class StepCost:
@@ -164,11 +189,17 @@ class StepCost:
     def duration_s(self, features: StepFeatures) -> float:
         """Duration of a stretch of work alone on the machine [s]."""
         own = self.coefficients
+        far = far_fraction(features, own.cache_bytes)
         return (
             own.layer_s * features.layers
             + own.prompt_s * features.prompts
             + own.logit_s * features.logits
             + own.attention_decode_s * features.decode_macs
             + own.attention_prefill_s * features.prefill_macs
-            + sum(weights * self.weight_s(*key) for key, weights in features.weights.items())
+            + sum(weights * self._limited_s(*key, far) for key, weights in features.weights.items())
         )
+
+    def _limited_s(self, weight_type: str, tokens: int, far: float) -> float:
+        """Time per weight when the share ``far`` of them must come from memory [s]."""
+        near_s = self.weight_s(weight_type, tokens)
+        return (1.0 - far) * near_s + far * max(near_s, bandwidth_weight_s(weight_type, self.coefficients.bandwidth_bytes_per_s))

@@ -14,6 +14,7 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,8 +95,7 @@ class EmbeddedServer:
             EngineError: not ready within ``timeout_s``, or the process could not be started.
             StorageError: the log cannot be written.
         """
-        if find_spec(ENGINE) is None:
-            raise EngineMissingError(f"the embedded engine is not installed; {INSTALL_HINT}")
+        require_engine()
         check_model(model_path)
         from mmpredict.live.client import CompletionClient
 
@@ -223,6 +223,26 @@ def stop_all() -> None:
 
 
 atexit.register(stop_all)
+
+
+@contextlib.contextmanager
+def ending_servers() -> Iterator[None]:
+    """Stop every server if the block does not end well: what waits for them ends too, and thread pools can close."""
+    try:
+        yield
+    except BaseException:
+        stop_all()
+        raise
+
+
+def require_engine() -> None:
+    """Make sure that servers can be started.
+
+    Raises:
+        EngineMissingError: the engine is not installed.
+    """
+    if find_spec(ENGINE) is None:
+        raise EngineMissingError(f"the embedded engine is not installed; {INSTALL_HINT}")
 
 
 def engine_build() -> str:

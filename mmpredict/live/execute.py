@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +12,7 @@ from time import perf_counter
 from mmpredict.hardware import page_cache
 from mmpredict.hardware.telemetry import memory_bytes
 from mmpredict.live.client import CompletionClient, unique_prompt
-from mmpredict.live.embedded import EmbeddedServer, stop_all
+from mmpredict.live.embedded import EmbeddedServer, ending_servers, require_engine
 from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.models.resolve import materialize
 from mmpredict.models.spec import ModelSpec
@@ -62,6 +61,7 @@ def execute_plan(
     instance_of = assign(plan, workload)
     check_context(plan, workload, instance_of)
     check_memory(plan, specs, memory_capacity_bytes)
+    require_engine()
     paths = {instance.model: materialize(specs[instance.model]) for instance in plan.instances}
     for path in paths.values():
         if cold:
@@ -69,18 +69,8 @@ def execute_plan(
         else:
             page_cache.warm(path)
     run = _Run(plan, workload, specs, paths, instance_of, memory_capacity_bytes, log_directory, limit_s, progress)
-    with _ending_servers():
+    with ending_servers():
         return run.records()
-
-
-@contextmanager
-def _ending_servers() -> Iterator[None]:
-    """Stop every server if the block does not end well: what waits for them ends too, and thread pools can close."""
-    try:
-        yield
-    except BaseException:
-        stop_all()
-        raise
 
 
 @dataclass(slots=True)
@@ -119,10 +109,10 @@ class _Run:
 
     def _stage(self, stage: Stage, waiting: list[Request]) -> None:
         opened_s = self._now_s()
-        with ThreadPoolExecutor(len(stage.instances)) as pool, _ending_servers():
+        with ThreadPoolExecutor(len(stage.instances)) as pool, ending_servers():
             ready = dict(zip(stage.instances, pool.map(self._load, stage.instances), strict=True))
         in_flight: set[Future[None]] = set()
-        with ThreadPoolExecutor(min(MAX_STREAMS, len(waiting))) as pool, _ending_servers():
+        with ThreadPoolExecutor(min(MAX_STREAMS, len(waiting))) as pool, ending_servers():
             while waiting or in_flight:
                 count = sendable(waiting, len(in_flight), stage.concurrency, self._now_s())
                 for request in waiting[:count]:

@@ -2,7 +2,7 @@
 
 Shapes are those of the published ``config.json`` of each model (the ``source`` of each row names the repository).
 The ``probe-`` rows are shapes of no real model: calibration uses them, so that every real model remains unseen.
-They are too large for a processor's caches, as real models are: a smaller one decodes faster per weight.
+One of them is larger than the caches of usual processors: weights that a cache holds are read faster.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ _ROWS = (
     Shape("gemma3-1b", "gemma3", 26, 1152, 4, 1, 256, 6912, 262144, 32768, True, "google/gemma-3-1b-pt", 512, 6, 1e6),
     Shape("probe-narrow", "llama", 16, 768, 12, 4, 64, 2048, 131072, 8192, True, "no real model"),
     Shape("probe-deep", "llama", 32, 640, 10, 2, 64, 2560, 8192, 8192, True, "no real model"),
+    Shape("probe-large", "llama", 8, 2560, 20, 4, 128, 8192, 8192, 8192, True, "no real model"),
     Shape("probe-wide", "llama", 6, 2048, 16, 4, 128, 5120, 32768, 8192, False, "no real model"),
 )
 CATALOG = {row.name: row for row in _ROWS}

@@ -126,6 +126,11 @@ class ModelSpec:
             return 0
         return sum(1 for layer in range(self.n_layers) if layer % self.sliding_pattern < self.sliding_pattern - 1)
 
+    @cached_property
+    def pass_bytes(self) -> int:
+        """Weights that one evaluation of all layers and of the output reads [bytes]."""
+        return sum(group.size_bytes for group in self.body_groups) + self.output_matrix.size_bytes
+
     @property
     def kv_bytes_per_cell_layer(self) -> int:
         """Keys and values of one token in one layer, 16-bit [bytes]."""

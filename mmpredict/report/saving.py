@@ -1,4 +1,4 @@
-"""Writing a report so that a half-written file never stays."""
+"""Writing a report so that a half-written file never stays, and making the directory for it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import os
 from pathlib import Path
 
 from mmpredict.errors import StorageError
+
+
+def make_directory(path: Path) -> Path:
+    """Make a directory, with those above it, unless it is there.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the directory {path}: {error.strerror}; choose another --output") from error
+    return path
 
 
 def save(content: bytes, path: Path) -> Path:
