@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
+from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
 from mmpredict.cost.coefficients import Coefficients, Kernel
 from mmpredict.units import format_percent, format_seconds
 
@@ -37,6 +37,7 @@ def run(
     wanted = tuple(dict.fromkeys(name.strip().lower() for name in types.split(",") if name.strip()))
     protocol = Protocol.of_types(wanted) if wanted else Protocol()
     calibration = Calibration(find_profile(), date.today().isoformat(), protocol)
+    warn_if_busy()
     with progress_bars() as bars:
         path, rows = calibration.run(lambda label, fraction: bars("calibrating this machine", label, fraction), measurements)
     coefficients = fit(calibration.header, rows, calibration.specs)

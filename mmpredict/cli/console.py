@@ -54,6 +54,19 @@ def print_json(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
+IDLE_CORES = 0.25
+"""Busy cores up to which a machine counts as idle: what a desktop does by itself."""
+
+
+def warn_if_busy() -> None:
+    """Say so when other programs use the machine that is about to be measured."""
+    from mmpredict.hardware.telemetry import busy_cores
+
+    busy = busy_cores()
+    if busy > IDLE_CORES:
+        remark(f"warning: other programs keep {busy:.1f} cores busy; what is measured now will be off, and differ from run to run")
+
+
 def remark(text: str) -> None:
     """A line for people on standard error."""
     REMARKS.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
+from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
 from mmpredict.units import format_percent
 
 
@@ -31,6 +31,7 @@ def demo(
     from mmpredict.demo import run_demo
     from mmpredict.report.table import comparison_table
 
+    warn_if_busy()
     with progress_bars() as bars:
         result = run_demo(output, date.today().isoformat(), reuse_calibration, bars)
     validation = result.validation

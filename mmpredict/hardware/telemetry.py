@@ -9,6 +9,15 @@ import psutil
 from mmpredict.units import KIB
 
 
+def busy_cores(watch_s: float = 0.5) -> float:
+    """Cores that are busy now, over a short watch [1]: what other programs take from a measurement.
+
+    Args:
+        watch_s: how long to watch [s].
+    """
+    return psutil.cpu_percent(watch_s) / 100.0 * (psutil.cpu_count() or 1)
+
+
 def memory_bytes(pid: int) -> int:
     """Proportional set size of a process [bytes]: pages shared by n processes count 1/n in each.
 

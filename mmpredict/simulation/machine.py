@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import simpy
 from mmpredict.cost.contention import Contention, Demand
 
 _DONE_FRACTION = 1e-12  # of an activity's work; below it what is left is rounding
+_CLOCK_STEPS = 4  # steps of the clock's last digit; what is left of the work below that cannot move the clock
 
 
 @dataclass(slots=True, eq=False)
@@ -101,7 +103,8 @@ class Machine:
         if generation != self._generation:
             return  # the company has changed since; a newer process waits
         self._settle()
-        finished = [a for a in self._running if a.target_s - a.done_s <= _DONE_FRACTION * max(a.target_s, 1.0)]
+        rounding_s = _CLOCK_STEPS * math.ulp(self._env.now)
+        finished = [a for a in self._running if a.target_s - a.done_s <= _DONE_FRACTION * a.target_s + rounding_s]
         self._running = [activity for activity in self._running if activity not in finished]
         for activity in finished:
             activity.done_s = activity.target_s
