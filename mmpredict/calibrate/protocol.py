@@ -19,7 +19,7 @@ class Protocol:
 
     Attributes:
         weight_types: measured on the narrow probe, for their kernels.
-        shape_types: measured on the wide and the deep probe too, and the last of them on the large one: they tell what belongs
+        shape_types: measured on the wide probe too, and the last of them on the deep and the large one: they tell what belongs
             to layers, vocabulary, matrices, caches and memory, and how large the error is from one shape to another.
         prefill_tokens: prompt lengths at every number of threads [tokens], on the large probe only the first two; one of
             them should also be a number of concurrent sequences, or the fixed cost of a prompt cannot be told from that of
@@ -41,7 +41,7 @@ class Protocol:
     long_prompt_tokens: tuple[int, ...] = (512,)
     decode_sequences: tuple[int, ...] = (1, 2, 4)
     depth_tokens: int = 1536
-    decode_steps: int = 16
+    decode_steps: int = 10
     repeats: int = 3
     company_s: float = 2.0
     alone_s: float = 1.0
@@ -70,8 +70,8 @@ class Protocol:
     def models(self) -> tuple[str, ...]:
         """Every model that is measured."""
         narrow = [f"{PREFIX}{NARROW}@{name}" for name in self.weight_types]
-        others = [f"{PREFIX}{probe}@{name}" for name in self.shape_types for probe in (WIDE, DEEP)]
-        return (*narrow, *others, f"{PREFIX}{LARGE}@{self.shape_types[-1]}")
+        wide = [f"{PREFIX}{WIDE}@{name}" for name in self.shape_types]
+        return (*narrow, *wide, *(f"{PREFIX}{probe}@{self.shape_types[-1]}" for probe in (DEEP, LARGE)))
 
     @property
     def pair(self) -> tuple[str, str]:

@@ -33,7 +33,7 @@ app.command("doctor")(doctor.doctor)
 def run() -> None:
     """Entry point: 0 ok · 1 error · 2 usage · 3 does not fit · 4 out of tolerance · 130 interrupted."""
     interruption = _Interruption()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in interruption.SIGNALS:
         signal.signal(number, interruption.arrive)
     try:
         app()
@@ -43,12 +43,16 @@ def run() -> None:
     except (SystemExit, KeyboardInterrupt):
         if not interruption.arrived:
             raise
+        for number in interruption.SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # at its end the interpreter would let a further one kill the process
         remark("mmpredict: interrupted; every server is stopped, raw measurements made so far are on disk")
         sys.exit(INTERRUPTED)
 
 
 class _Interruption:
     """Remembers that Ctrl-C or a request to end came: the command-line library has exit codes of its own for it."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
         self.arrived = False
