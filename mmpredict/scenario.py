@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -80,12 +81,13 @@ class Scenario(_Strict):
         """
         if sum(section.count for section in self.requests) > MAX_REQUESTS:
             raise InputError(f"the scenario holds more than {MAX_REQUESTS} requests")
+        given = {section.id for section in self.requests}
+        free = (name for number in itertools.count(1) if (name := f"r{number}") not in given)
         made: list[Request] = []
         for section in self.requests:
-            for number in range(section.count):
-                name = section.id or f"r{len(made) + 1}"
-                unique = f"{name}.{number + 1}" if section.id and section.count > 1 else name
-                made.append(Request(unique, section.model, section.prompt_tokens, section.output_tokens, section.arrival_s))
+            for number in range(1, section.count + 1):
+                name = section.id + (f".{number}" if section.count > 1 else "") if section.id else next(free)
+                made.append(Request(name, section.model, section.prompt_tokens, section.output_tokens, section.arrival_s))
         return Workload(tuple(made))
 
     def specs(self) -> dict[str, ModelSpec]:
@@ -122,6 +124,8 @@ def read_scenario(path: Path) -> Scenario:
         raise InputError(f"cannot read scenario {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FileFormatError(f"{path} is not TOML: {error}") from error
+    if "base" in data:  # a field that no file sets
+        raise FileFormatError(f"{path}: unknown key 'base'; allowed: {', '.join(sorted(_KEYS['']))}")
     data["base"] = path.resolve().parent
     try:
         return Scenario.model_validate(data)

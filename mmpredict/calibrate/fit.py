@@ -18,7 +18,7 @@ from mmpredict.cost.coefficients import (
     MemoryCoefficients,
 )
 from mmpredict.cost.loading import load_features
-from mmpredict.cost.memory import compute_buffer_parts
+from mmpredict.cost.memory import compute_buffer_parts, output_buffer_bytes
 from mmpredict.errors import NotCalibratedError
 from mmpredict.models.spec import ModelSpec
 
@@ -44,9 +44,8 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
     Raises:
         NotCalibratedError: a kind of measurement that the fit needs is missing.
     """
+    _require_kinds(rows, int(header["cores"]))
     threads = sorted({row.threads for row in rows if row.kind in ("prefill", "decode") and row.spincount is None})
-    if not threads:
-        raise NotCalibratedError("the measurements hold no prefill and no decode; run: mmpredict calibrate run")
     observations = {count: step_observations(rows, specs, count) for count in threads}
     steps = {count: fit_steps(members, seed) for count, members in observations.items()}
     unseen: dict[str, list[float]] = {"prefill": [], "decode": []}
@@ -74,6 +73,19 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
             for phase, errors in unseen.items()
         },
     )
+
+
+def _require_kinds(rows: Sequence[Measurement], cores: int) -> None:
+    """What is missing after an interruption would otherwise count as free of cost."""
+    needed = {kind: [row for row in rows if row.kind == kind and row.spincount is None] for kind in ("prefill", "decode")}
+    needed |= {"load": of_kind(rows, "load"), "memory": of_kind(rows, "memory")}
+    if cores > 1:
+        company = of_kind(rows, "company")
+        for set_up in ("within", "yielding", "spinning"):
+            needed[f"{set_up} company"] = [row for row in company if row.values["set_up"] == set_up]
+    missing = [name for name, found in needed.items() if not found]
+    if missing:
+        raise NotCalibratedError(f"the measurements hold no {' and no '.join(missing)}; run: mmpredict calibrate run")
 
 
 def _robust_spread(errors: Sequence[float]) -> float:
@@ -166,8 +178,6 @@ def _estimate(values: Sequence[float], floor: float) -> Estimate:
 
 
 def _loading(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> LoadCoefficients:
-    if not rows:
-        raise NotCalibratedError("the measurements hold no load; run: mmpredict calibrate run")
     features = [load_features(specs[row.model], row.number("kv_cache_bytes"), bool(row.values["cold"])) for row in rows]
     durations = [row.number("duration_s") for row in rows]
     start, mapped, private, vocabulary, cold = _nonnegative(features, durations)
@@ -185,8 +195,6 @@ def _loading(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> Loa
 
 def _memory(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> MemoryCoefficients:
     """Rows of the compute buffer from the servers' own logs; what the process has beyond all known parts is the rest."""
-    if not rows:
-        raise NotCalibratedError("the measurements hold no memory figure; run: mmpredict calibrate run")
     features, buffers, rests, totals = [], [], [], []
     for row in rows:
         spec = specs[row.model]
@@ -194,7 +202,8 @@ def _memory(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> Memo
         embedding, feed_forward, mask = compute_buffer_parts(spec, context, ubatch)
         features.append((embedding, feed_forward))
         buffers.append(max(0.0, row.number("compute_bytes") - mask))
-        known = spec.weight_bytes + spec.repacked_bytes + spec.kv_cache_bytes(context, slots, ubatch) + row.number("compute_bytes")
+        kv_cache, output = spec.kv_cache_bytes(context, slots, ubatch), output_buffer_bytes(spec, slots)
+        known = spec.weight_bytes + spec.repacked_bytes + kv_cache + row.number("compute_bytes") + output
         rests.append(row.number("proportional_bytes") - known)
         totals.append(row.number("proportional_bytes"))
     embedding_rows, feed_forward_rows = _nonnegative(features, buffers)

@@ -33,6 +33,8 @@ from mmpredict.simulation.plan import DEFAULT_UBATCH_TOKENS
 BOOTSTRAP_FITS = 60
 CACHE_CANDIDATES_BYTES = tuple(size * 1e6 for size in (0, 16, 32, 64, 96, 128, 192, 256))
 BANDWIDTH_CANDIDATES_BYTES_PER_S = tuple(4e9 * 1.15**power for power in range(40))
+INDIFFERENT_FRAC = 0.02  # residuals that differ by less explain the measurements equally well
+INDIFFERENT_ERROR = 1e-12
 ROOFLINE_ROUNDS = 4  # which weights wait for memory settles in two or three
 _TERMS = ("layer_s", "prompt_s", "logit_s", "attention_decode_s", "attention_prefill_s")
 _FEATURES = ("layers", "prompts", "logits", "decode_macs", "prefill_macs")
@@ -132,7 +134,11 @@ class _Layout:
             for cache_bytes in CACHE_CANDIDATES_BYTES
             for bandwidth in BANDWIDTH_CANDIDATES_BYTES_PER_S
         ]
-        return min(candidates, key=lambda layout: layout._residual(observations))
+        residuals = [layout._residual(observations) for layout in candidates]
+        enough = min(residuals) * (1.0 + INDIFFERENT_FRAC) + INDIFFERENT_ERROR
+        # Among equals the largest bandwidth: what the measurements do not show must not be blamed on the memory.
+        equal = [(layout, residual) for layout, residual in zip(candidates, residuals, strict=True) if residual <= enough]
+        return max(equal, key=lambda found: (found[0].bandwidth_bytes_per_s, -found[1]))[0]
 
     @property
     def width(self) -> int:

@@ -13,6 +13,7 @@ from mmpredict.errors import FileFormatError, InputError, StorageError
 
 Kind = Literal["prefill", "decode", "request", "load", "memory", "company", "stacked"]
 KINDS: tuple[str, ...] = get_args(Kind)
+HEADER_KEYS = ("machine", "engine", "cores", "measured_on")
 MAX_FILE_BYTES = 256_000_000
 
 
@@ -110,7 +111,7 @@ def read_measurements(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
         try:
             data = json.loads(line)
             if number == 1:
-                header = dict(data["header"])
+                header = {name: data["header"][name] for name in HEADER_KEYS} | dict(data["header"])
             else:
                 rows.append(_measurement(data))
         except (ValueError, KeyError, TypeError) as error:

@@ -46,6 +46,11 @@ def compute_buffer_parts(spec: ModelSpec, context_tokens: int, ubatch_tokens: in
     )
 
 
+def output_buffer_bytes(spec: ModelSpec, slots: int) -> float:
+    """Logits of one token for every slot [bytes]."""
+    return FLOAT_BYTES * spec.n_vocab * slots
+
+
 def instance_memory(
     spec: ModelSpec, context_tokens: int, slots: int, ubatch_tokens: int, coefficients: MemoryCoefficients
 ) -> InstanceMemory:
@@ -56,6 +61,6 @@ def instance_memory(
         repacked=spec.repacked_bytes,
         kv_cache=spec.kv_cache_bytes(context_tokens, slots, ubatch_tokens),
         compute=coefficients.embedding_rows * embedding + coefficients.feed_forward_rows * feed_forward + mask,
-        output=FLOAT_BYTES * spec.n_vocab * slots,
+        output=output_buffer_bytes(spec, slots),
         process=coefficients.process_bytes,
     )

@@ -28,11 +28,11 @@ def find_profile(name: str = THIS_MACHINE) -> HardwareProfile:
         UnknownNameError: no such profile.
         FileFormatError: a file that is no profile.
     """
-    if name == THIS_MACHINE:
-        return detect()
     if name.endswith(".toml"):
         return load_profile(Path(name))
     wanted = name.lower().replace("_", "-").replace(" ", "-")
+    if wanted == THIS_MACHINE:
+        return detect()
     path = profiles_directory() / f"{wanted}.toml"
     if wanted in profile_names():
         return load_profile(path)

@@ -41,7 +41,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Requests in order of arrival.
+    """Requests in order of arrival; those that arrive together keep the order in which they were given.
 
     Raises:
         InputError: no request, or two with the same id.
@@ -56,7 +56,7 @@ class Workload:
         if len(set(ids)) != len(ids):
             twice = next(name for name in ids if ids.count(name) > 1)
             raise InputError(f"two requests are called {twice!r}; ids must be unique")
-        object.__setattr__(self, "requests", tuple(sorted(self.requests, key=lambda r: (r.arrival_s, r.id))))
+        object.__setattr__(self, "requests", tuple(sorted(self.requests, key=lambda request: request.arrival_s)))
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -1,0 +1,264 @@
+"""The step equation: closed forms equal sums over steps, and more work never costs less."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmpredict.cost.coefficients import Coefficients, Kernel
+from mmpredict.cost.step import (
+    PromptPiece,
+    StepCost,
+    StepFeatures,
+    attention_macs,
+    batch_features,
+    decode_features,
+    far_fraction,
+    kernel_weight_s,
+)
+from mmpredict.models.catalog import catalog_spec
+from mmpredict.models.quantization import weight_type
+from mmpredict.models.spec import ModelSpec
+
+PLAIN = catalog_spec("smollm2-135m", weight_type("q8_0"))
+WINDOWED = catalog_spec("gemma3-270m", weight_type("q4_0"))
+UNTIED = catalog_spec("probe-wide", weight_type("q4_0"))
+SPECS = [PLAIN, WINDOWED, UNTIED]
+
+specs = st.sampled_from(SPECS)
+depths = st.lists(st.integers(0, 3000), min_size=1, max_size=6)
+
+
+def added(parts: Sequence[StepFeatures]) -> StepFeatures:
+    """Sum of stretches of work of one model, term by term."""
+    weights: dict[tuple[str, int], float] = {}
+    for part in parts:
+        for key, amount in part.weights.items():
+            weights[key] = weights.get(key, 0.0) + amount
+    names = {field.name for field in fields(StepFeatures)} - {"weights", "pass_bytes"}
+    numbers = {name: sum(getattr(part, name) for part in parts) for name in names}
+    return StepFeatures(pass_bytes=parts[0].pass_bytes, weights=weights, **numbers)
+
+
+def assert_equal(one: StepFeatures, other: StepFeatures) -> None:
+    for field in fields(StepFeatures):
+        assert getattr(one, field.name) == pytest.approx(getattr(other, field.name), rel=1e-12), field.name
+
+
+def cells_seen(spec: ModelSpec, layer: int, position: int) -> int:
+    """Cells that the token at ``position`` (from 0) of a sequence attends to, itself included, in one layer."""
+    local = spec.sliding_window and layer % spec.sliding_pattern < spec.sliding_pattern - 1
+    return min(position + 1, spec.sliding_window) if local else position + 1
+
+
+def brute_force_macs(spec: ModelSpec, first: int, tokens: int) -> float:
+    return sum(
+        2.0 * spec.n_heads * spec.head_dim * cells_seen(spec, layer, position)
+        for layer in range(spec.n_layers)
+        for position in range(first, first + tokens)
+    )
+
+
+def test_the_windowed_model_has_local_and_global_layers() -> None:
+    assert (WINDOWED.windowed_layers, WINDOWED.n_layers, WINDOWED.sliding_window) == (15, 18, 512)
+
+
+@given(specs, st.integers(0, 1500), st.integers(0, 300))
+def test_attention_is_the_sum_over_layers_and_tokens(spec: ModelSpec, first: int, tokens: int) -> None:
+    assert attention_macs(spec, first, tokens) == pytest.approx(brute_force_macs(spec, first, tokens), rel=1e-12)
+
+
+@pytest.mark.parametrize(("first", "tokens"), [(0, 512), (0, 513), (511, 1), (512, 1), (500, 30), (0, 1)])
+def test_attention_at_the_edge_of_a_window(first: int, tokens: int) -> None:
+    assert attention_macs(WINDOWED, first, tokens) == brute_force_macs(WINDOWED, first, tokens)
+
+
+def test_attention_of_a_model_of_known_size() -> None:
+    # two tokens see 1 + 2 cells; 30 layers, 9 heads of 64, once for scores and once for values
+    assert attention_macs(PLAIN, 0, 2) == 2 * 9 * 64 * 30 * 3
+
+
+@given(specs, depths, st.integers(1, 60))
+def test_a_run_of_decode_steps_is_the_sum_of_its_steps(spec: ModelSpec, start: list[int], steps: int) -> None:
+    single = [decode_features(spec, [depth + step for depth in start], 1) for step in range(steps)]
+    assert_equal(decode_features(spec, start, steps), added(single))
+
+
+@given(specs, depths)
+def test_a_decode_step_is_a_batch_without_prompts(spec: ModelSpec, start: list[int]) -> None:
+    assert_equal(decode_features(spec, start, 1), batch_features(spec, start, [], 512))
+
+
+def pieces_of(lengths: Sequence[int]) -> list[PromptPiece]:
+    starts = [sum(lengths[:number]) for number in range(len(lengths))]
+    return [PromptPiece(start, length, start + length == sum(lengths)) for start, length in zip(starts, lengths, strict=True)]
+
+
+@given(specs, st.lists(st.integers(1, 700), min_size=1, max_size=5), st.integers(1, 600))
+def test_a_prompt_in_pieces_is_the_same_work(spec: ModelSpec, lengths: list[int], ubatch: int) -> None:
+    whole = batch_features(spec, [], pieces_of([sum(lengths)]), ubatch)
+    parts = added([batch_features(spec, [], [piece], ubatch) for piece in pieces_of(lengths)])
+    together = batch_features(spec, [], pieces_of(lengths), ubatch)
+    for other in (parts, together):
+        assert other.prefill_macs == pytest.approx(whole.prefill_macs, rel=1e-12)
+        assert token_weights(other) == pytest.approx(token_weights(whole), rel=1e-12)
+        assert (
+            (other.prompts, other.logits, other.decode_macs)
+            == (whole.prompts, whole.logits, whole.decode_macs)
+            == (1, spec.n_vocab, 0)
+        )
+    assert together.layers == whole.layers <= parts.layers
+
+
+def token_weights(features: StepFeatures) -> float:
+    """Weight evaluations, over all tokens."""
+    return sum(tokens * weights for (_, tokens), weights in features.weights.items())
+
+
+@given(specs, st.lists(st.integers(0, 900), max_size=4), st.integers(1, 900), st.integers(1, 300))
+def test_every_token_passes_the_body_and_every_sampled_one_the_output(
+    spec: ModelSpec, deep: list[int], prompt: int, ubatch: int
+) -> None:
+    features = batch_features(spec, deep, [PromptPiece(0, prompt, True)], ubatch)
+    body = sum(group.weights for group in spec.body_groups)
+    sampled = len(deep) + 1
+    assert token_weights(features) == pytest.approx((len(deep) + prompt) * body + sampled * spec.output_matrix.weights)
+    assert features.layers == spec.n_layers * -(-(len(deep) + prompt) // ubatch)
+    assert max(tokens for _, tokens in features.weights) <= max(ubatch, sampled)
+    assert features.decode_macs == pytest.approx(sum(brute_force_macs(spec, depth, 1) for depth in deep))
+
+
+def test_a_piece_that_does_not_end_its_prompt_samples_nothing() -> None:
+    features = batch_features(UNTIED, [], [PromptPiece(64, 32, False)], 512)
+    assert (features.logits, features.prompts) == (0, 0)
+    assert list(features.weights) == [("q4_0", 32)]
+
+
+@pytest.fixture(scope="module")
+def cost(coefficients: Coefficients) -> StepCost:
+    return StepCost(coefficients.steps[1])
+
+
+@given(specs, depths, st.integers(1, 40), st.integers(0, 5), st.integers(1, 500))
+def test_deeper_longer_and_more_decoding_never_costs_less(
+    cost: StepCost, spec: ModelSpec, start: list[int], steps: int, which: int, deeper: int
+) -> None:
+    base = cost.duration_s(decode_features(spec, start, steps))
+    further = [depth + (deeper if number == which % len(start) else 0) for number, depth in enumerate(start)]
+    assert cost.duration_s(decode_features(spec, further, steps)) >= base
+    assert cost.duration_s(decode_features(spec, start, steps + 1)) > base
+    assert cost.duration_s(decode_features(spec, [*start, deeper], steps)) > base
+
+
+@given(specs, depths, st.integers(1, 2000), st.integers(0, 4000), st.integers(1, 600))
+def test_more_prompt_never_costs_less(
+    cost: StepCost, spec: ModelSpec, deep: list[int], tokens: int, start: int, ubatch: int
+) -> None:
+    def duration_s(start: int, tokens: int) -> float:
+        return cost.duration_s(batch_features(spec, deep, [PromptPiece(start, tokens, True)], ubatch))
+
+    assert duration_s(start + 1, tokens + 1) > duration_s(start + 1, tokens)
+    assert duration_s(start + 2, tokens) >= duration_s(start + 1, tokens)
+    assert duration_s(start, tokens) > cost.duration_s(decode_features(spec, deep, 1))
+
+
+@given(specs, depths, st.integers(1, 1000))
+def test_a_layer_or_a_wider_vocabulary_more_never_costs_less(cost: StepCost, spec: ModelSpec, deep: list[int], tokens: int) -> None:
+    last = f"blk.{spec.n_layers - 1}."
+    copies = [replace(t, name=t.name.replace(last, f"blk.{spec.n_layers}.")) for t in spec.tensors if t.name.startswith(last)]
+    taller = replace(spec, n_layers=spec.n_layers + 1, tensors=(*spec.tensors, *copies))
+    wide = {"token_embd.weight", "output.weight"}
+    wider_tensors = tuple(replace(t, shape=(t.shape[0], 2 * t.shape[1])) if t.name in wide else t for t in spec.tensors)
+    wider = replace(spec, n_vocab=2 * spec.n_vocab, tensors=wider_tensors)
+    for features_of in (
+        lambda model: batch_features(model, deep, [PromptPiece(0, tokens, True)], 512),
+        lambda model: decode_features(model, deep, tokens),
+    ):
+        base = cost.duration_s(features_of(spec))
+        assert cost.duration_s(features_of(taller)) > base
+        assert cost.duration_s(features_of(wider)) > base
+
+
+def test_a_step_adds_up_to_the_equation(coefficients: Coefficients) -> None:
+    own = coefficients.steps[1].model_copy(update={"cache_bytes": 5e7, "bandwidth_bytes_per_s": 1e10})
+    body = sum(group.weights for group in PLAIN.body_groups)
+    bytes_read = sum(group.size_bytes for group in PLAIN.body_groups) + PLAIN.output_matrix.size_bytes
+    far = 1 - 5e7 / bytes_read
+    memory_weight_s = 34 / 32 / 1e10
+    near_weight_s = own.kernels["q8_0"].weight_s[0]
+    assert 0 < near_weight_s < memory_weight_s < own.kernels["q8_0"].weight_s[4]
+    expected_s = (
+        own.layer_s * 30
+        + own.prompt_s
+        + own.logit_s * 49152
+        + own.attention_prefill_s * brute_force_macs(PLAIN, 0, 32)
+        + body * own.kernels["q8_0"].weight_s[own.kernels["q8_0"].batch_tokens.index(32)]
+        + 576 * 49152 * ((1 - far) * near_weight_s + far * memory_weight_s)
+    )
+    found_s = StepCost(own).duration_s(batch_features(PLAIN, [], [PromptPiece(0, 32, True)], 512))
+    assert found_s == pytest.approx(expected_s, rel=1e-12)
+
+
+def test_weights_that_the_caches_hold_are_not_read_from_memory(coefficients: Coefficients) -> None:
+    features = decode_features(PLAIN, [0], 3)
+    assert far_fraction(features, 0) == 1.0
+    assert far_fraction(features, PLAIN.pass_bytes / 4) == pytest.approx(0.75)
+    assert far_fraction(features, PLAIN.pass_bytes) == far_fraction(features, 1e12) == 0.0
+    slow = coefficients.steps[1].model_copy(update={"bandwidth_bytes_per_s": 1e9})
+    durations_s = [StepCost(slow.model_copy(update={"cache_bytes": size})).duration_s(features) for size in (0, 5e7, 1e8, 1e12)]
+    assert durations_s[0] > durations_s[1] > durations_s[2] > durations_s[3]
+
+
+def test_memory_limits_a_token_to_its_bandwidth(coefficients: Coefficients) -> None:
+    # without caches a step takes at least its bytes over the bandwidth; large batches compute for longer than they read
+    own = coefficients.steps[4].model_copy(update={"cache_bytes": 0.0, "bandwidth_bytes_per_s": 1e9})
+    unlimited = own.model_copy(update={"bandwidth_bytes_per_s": 1e15})
+    token, prompt = decode_features(PLAIN, [0], 1), batch_features(PLAIN, [], [PromptPiece(0, 512, False)], 512)
+    assert StepCost(own).duration_s(token) == pytest.approx(PLAIN.pass_bytes / 1e9, rel=0.1)
+    assert StepCost(own).duration_s(token) > 5 * StepCost(unlimited).duration_s(token)
+    assert StepCost(own).duration_s(prompt) == StepCost(unlimited).duration_s(prompt)
+
+
+@given(specs, depths, st.floats(1e9, 1e12), st.floats(1.0, 10.0))
+def test_more_bandwidth_or_cache_is_never_slower(
+    coefficients: Coefficients, spec: ModelSpec, deep: list[int], bandwidth: float, more: float
+) -> None:
+    features = decode_features(spec, deep, 2)
+
+    def duration_s(**change: float) -> float:
+        return StepCost(coefficients.steps[4].model_copy(update={"bandwidth_bytes_per_s": bandwidth, **change})).duration_s(
+            features
+        )
+
+    assert duration_s(bandwidth_bytes_per_s=more * bandwidth) <= duration_s()
+    assert duration_s(cache_bytes=more * coefficients.steps[4].cache_bytes) <= duration_s() * (1 + 1e-12)
+
+
+KERNEL = Kernel(batch_tokens=(2, 4, 10), weight_s=(1.0, 3.0, 6.0), weight_low_s=(1, 3, 6), weight_high_s=(1, 3, 6))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "weight_s"), [(1, 1.0), (2, 1.0), (3, 2.0), (4, 3.0), (6, 4.0), (10, 6.0), (11, 6.6), (20, 12.0), (1000, 600.0)]
+)
+def test_kernels_between_and_beyond_their_knots(tokens: int, weight_s: float) -> None:
+    assert kernel_weight_s(KERNEL, tokens) == pytest.approx(weight_s, rel=1e-12)
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from(["q8_0", "q4_0", "q4_k"]))
+def test_a_larger_batch_never_costs_less_per_weight(coefficients: Coefficients, one: int, other: int, name: str) -> None:
+    kernel = coefficients.steps[2].kernels[name]
+    small, large = sorted((one, other))
+    assert kernel_weight_s(kernel, small) <= kernel_weight_s(kernel, large)
+
+
+def test_an_unmeasured_type_costs_what_the_slowest_does_and_is_remembered(coefficients: Coefficients) -> None:
+    cost = StepCost(coefficients.steps[1])
+    for tokens in (1, 3, 100):
+        slowest = max(kernel_weight_s(kernel, tokens) for kernel in coefficients.steps[1].kernels.values())
+        assert cost.weight_s("q6_k", tokens) == slowest
+        assert cost.weight_s("q8_0", tokens) == kernel_weight_s(coefficients.steps[1].kernels["q8_0"], tokens)
+    assert cost.unmeasured == {"q6_k"}
