@@ -15,7 +15,7 @@ from mmpredict.calibrate.company import measure_company, measure_stacked, set_up
 from mmpredict.calibrate.measurement import Measurement, MeasurementLog
 from mmpredict.calibrate.protocol import LARGE, Protocol, thread_counts
 from mmpredict.calibrate.store import machine_key, measurements_path
-from mmpredict.hardware import page_cache
+from mmpredict.hardware import warmth
 from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.hardware.telemetry import memory_bytes
 from mmpredict.live.embedded import EmbeddedServer, engine_build
@@ -147,7 +147,8 @@ class Calibration:
         self, spec: ModelSpec, instance: InstancePlan, lengths: Sequence[int], sequences: Sequence[int], depth_tokens: int
     ) -> Iterator[Measurement]:
         """One server: its load, its prefills and decodes, its memory at the end."""
-        page_cache.warm(self._paths[spec.name])
+        warmth.warm(self._paths[spec.name])
+        warmth.touch_memory(spec.repacked_bytes + _kv_cache_bytes(spec, instance))
 
         def row(kind: Any, **values: float) -> Measurement:
             return Measurement(kind, spec.name, instance.threads, instance.spincount, dict(values))
@@ -186,16 +187,23 @@ class Calibration:
             yield row("decode", sequences=sequences, depth=run.depth, steps=run.steps, duration_s=run.duration_s)
 
     def _measure_cold_load(self, spec: ModelSpec) -> Iterator[Measurement]:
-        if page_cache.drop(self._paths[spec.name]):
+        if warmth.drop(self._paths[spec.name]):
             instance = InstancePlan(spec.name, spec.name, self.cores)
             with self._start(instance) as server:
                 yield _load(spec, instance, server, cold=1)
 
 
 def _load(spec: ModelSpec, instance: InstancePlan, server: EmbeddedServer, cold: int) -> Measurement:
-    kv_cache_bytes = spec.kv_cache_bytes(instance.context_tokens, instance.slots, instance.ubatch_tokens)
-    values: dict[str, float | int | str] = {"cold": cold, "kv_cache_bytes": kv_cache_bytes, "duration_s": server.load_s}
+    values: dict[str, float | int | str] = {
+        "cold": cold,
+        "kv_cache_bytes": _kv_cache_bytes(spec, instance),
+        "duration_s": server.load_s,
+    }
     return Measurement("load", spec.name, instance.threads, instance.spincount, values)
+
+
+def _kv_cache_bytes(spec: ModelSpec, instance: InstancePlan) -> int:
+    return spec.kv_cache_bytes(instance.context_tokens, instance.slots, instance.ubatch_tokens)
 
 
 def _short(name: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
-from mmpredict.hardware import page_cache
+from mmpredict.hardware import warmth
 from mmpredict.hardware.telemetry import memory_bytes
 from mmpredict.live.client import CompletionClient, unique_prompt
 from mmpredict.live.embedded import EmbeddedServer, ending_servers, require_engine
@@ -20,7 +20,7 @@ from mmpredict.results.columns import ActivityRow, RequestRow, StateRow
 from mmpredict.results.records import Records
 from mmpredict.simulation.dispatch import assign, check_context, sendable, stage_requests
 from mmpredict.simulation.plan import Plan, Stage
-from mmpredict.simulation.residency import check_memory
+from mmpredict.simulation.residency import check_memory, largest_private_bytes
 from mmpredict.workload.request import Request, Workload
 
 SAMPLE_INTERVAL_S = 0.25
@@ -49,7 +49,7 @@ def execute_plan(
         specs: model name → model; synthetic ones are written first if they are not there.
         memory_capacity_bytes: what the instances may use together [bytes].
         log_directory: where the servers' logs go.
-        cold: whether model files are dropped from the page cache first; read into it otherwise.
+        cold: whether model files are dropped from the page cache first; read into it otherwise, and free memory touched.
         limit_s: requests that are not done this long after the begin are given up and recorded as ``timeout`` [s].
         progress: told what happens.
 
@@ -65,9 +65,11 @@ def execute_plan(
     paths = {instance.model: materialize(specs[instance.model]) for instance in plan.instances}
     for path in paths.values():
         if cold:
-            page_cache.drop(path)
+            warmth.drop(path)
         else:
-            page_cache.warm(path)
+            warmth.warm(path)
+    if not cold:
+        warmth.touch_memory(largest_private_bytes(plan, specs))
     run = _Run(plan, workload, specs, paths, instance_of, memory_capacity_bytes, log_directory, limit_s, progress)
     with ending_servers():
         return run.records()

@@ -32,5 +32,13 @@ def check_memory(plan: Plan, specs: Mapping[str, ModelSpec], memory_bytes: float
             )
 
 
+def largest_private_bytes(plan: Plan, specs: Mapping[str, ModelSpec]) -> int:
+    """Repacked weights and KV caches of the stage that has most of them [bytes]."""
+    return max(
+        sum(_private_bytes(instance, specs[instance.model]) for instance in map(plan.instance, stage.instances))
+        for stage in plan.stages
+    )
+
+
 def _private_bytes(instance: InstancePlan, spec: ModelSpec) -> int:
     return spec.repacked_bytes + spec.kv_cache_bytes(instance.context_tokens, instance.slots, instance.ubatch_tokens)

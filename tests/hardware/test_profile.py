@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from mmpredict.errors import FileFormatError, InputError, UnknownNameError
-from mmpredict.hardware import page_cache
+from mmpredict.hardware import warmth
 from mmpredict.hardware.detect import THIS_MACHINE, detect, usable_cores
 from mmpredict.hardware.library import find_profile, profile_names, profiles_directory
 from mmpredict.hardware.profile import MAX_PROFILE_BYTES, HardwareProfile, Quantity, load_profile
@@ -163,7 +163,7 @@ def test_warming_and_dropping_leave_a_file_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.write_bytes(os.urandom(100_000))
     before = path.read_bytes()
-    page_cache.warm(path)
-    assert page_cache.drop(path) is hasattr(os, "posix_fadvise")
-    page_cache.warm(path)
+    warmth.warm(path)
+    assert warmth.drop(path) is hasattr(os, "posix_fadvise")
+    warmth.warm(path)
     assert path.read_bytes() == before

@@ -174,6 +174,7 @@ def test_calibration_keeps_what_it_has_measured(number: signal.Signals, start: C
         return next((tmp_path / "data").rglob("*.jsonl"), Path("none")) if number is signal.SIGINT else tmp_path / "raw.jsonl"
 
     command.wait_until(lambda: lines_of(measurements()) > 4 and bool(command.servers()))
+    assert lines_of(measurements()) < 20  # one by one, not a buffer at a time
     servers = command.servers()
     command.interrupt(number)
     if number is signal.SIGINT:
