@@ -119,13 +119,15 @@ def forecast(
     question = _scenario(scenario)
     profile = find_profile(question.hardware)
     specs, workload, plans = question.specs(), question.workload(), question.plans(profile.cpu.cores)
+    # What is free changes from moment to moment and decides what fits; the records name what there is.
+    capacity = profile.cpu_memory.capacity_bytes.value
     found: list[Prediction] = []
     infeasible: dict[str, str] = {}
     for plan in plans:
         try:
             check_memory(plan, specs, _usable(profile))
             coefficients = coefficients or load_coefficients(profile, engine_build())
-            found.append(predict_plan(plan, workload, specs, coefficients, _usable(profile), draws, seed, question.cold))
+            found.append(predict_plan(plan, workload, specs, coefficients, _usable(profile), draws, seed, question.cold, capacity))
         except DoesNotFitError as error:
             infeasible[plan.strategy] = str(error)
     if not found:

@@ -18,8 +18,8 @@ from mmpredict.hardware.library import find_profile
 from mmpredict.live.embedded import engine_build
 from mmpredict.models.resolve import materialize
 from mmpredict.report.perfetto import write_trace
-from mmpredict.report.saving import make_directory, save
 from mmpredict.report.timeline import draw_comparison
+from mmpredict.saving import make_directory, save
 from mmpredict.scenario import RequestSection, Scenario
 
 Progress = Callable[[str, str, float], None]

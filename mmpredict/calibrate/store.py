@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from pathlib import Path
 
 import platformdirs
 
 from mmpredict.cost.coefficients import Coefficients, read_coefficients
-from mmpredict.errors import NotCalibratedError, StorageError
+from mmpredict.errors import NotCalibratedError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.profile import HardwareProfile
+from mmpredict.saving import make_directory, save
 
 
 def data_directory() -> Path:
@@ -43,19 +43,8 @@ def save_coefficients(coefficients: Coefficients, path: Path | None = None) -> P
         StorageError: the file cannot be written.
     """
     path = path or coefficients_path(coefficients.machine, coefficients.engine)
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(coefficients.model_dump_json(indent=1) + "\n")
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise StorageError(f"cannot write coefficients to {path}: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-    return path
+    make_directory(path.parent)
+    return save((coefficients.model_dump_json(indent=1) + "\n").encode(), path)
 
 
 def load_coefficients(profile: HardwareProfile, engine: str) -> Coefficients:

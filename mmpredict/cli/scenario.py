@@ -13,7 +13,7 @@ import typer
 
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
 from mmpredict.errors import EngineError
-from mmpredict.report.saving import make_directory, save
+from mmpredict.saving import make_directory, save
 from mmpredict.units import format_percent
 
 OUT_OF_TOLERANCE = 4

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mmpredict.report.rows import Lane, lanes
-from mmpredict.report.saving import save
 from mmpredict.results.columns import StateRow
 from mmpredict.results.records import Records
+from mmpredict.saving import save
 
 _COUNTER_UNITS = {"memory": "bytes", "cores": "cores"}
 

@@ -10,11 +10,11 @@ from mmpredict.errors import InputError
 from mmpredict.report.picture import FORMATS, Block, Run, render
 from mmpredict.report.rows import instance_names
 from mmpredict.report.rows import lanes as lay_out
-from mmpredict.report.saving import save
 from mmpredict.results.compare import PlanComparison
 from mmpredict.results.metrics import Summary, summarize
 from mmpredict.results.prediction import INTERVAL_LEVEL, Interval
 from mmpredict.results.records import Records
+from mmpredict.saving import save
 from mmpredict.units import format_percent, format_seconds
 
 

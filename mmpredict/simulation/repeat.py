@@ -29,6 +29,7 @@ def predict_plan(
     draws: int = DEFAULT_DRAWS,
     seed: int = 0,
     cold: bool = False,
+    capacity_bytes: float | None = None,
 ) -> Prediction:
     """Predict what a plan comes to.
 
@@ -41,12 +42,14 @@ def predict_plan(
         draws: simulations behind the intervals [1].
         seed: of the draws; plans predicted with the same seed share their luck.
         cold: whether model files must be read from storage.
+        capacity_bytes: memory of the machine, for the records; ``memory_bytes`` when not given [bytes].
 
     Raises:
         DoesNotFitError: the plan needs more memory than there is.
         InputError: the plan cannot run on the machine.
     """
-    median = simulate(plan, workload, specs, CostModel(coefficients), memory_bytes, cold)
+    capacity_bytes = memory_bytes if capacity_bytes is None else capacity_bytes
+    median = simulate(plan, workload, specs, CostModel(coefficients), capacity_bytes, cold)
     needed = summarize(median).memory_peak_bytes
     if needed > memory_bytes:
         raise DoesNotFitError(
@@ -54,7 +57,7 @@ def predict_plan(
             "run fewer models at once, or use smaller contexts or quantizations"
         )
     summaries = [
-        summarize(simulate(plan, workload, specs, CostModel(coefficients, Draw(seed, number)), memory_bytes, cold))
+        summarize(simulate(plan, workload, specs, CostModel(coefficients, Draw(seed, number)), capacity_bytes, cold))
         for number in range(draws)
     ]
     return Prediction(

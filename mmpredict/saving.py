@@ -1,4 +1,4 @@
-"""Writing a report so that a half-written file never stays, and making the directory for it."""
+"""Writing a file so that a half-written one never stays, and making the directory for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def make_directory(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"cannot make the directory {path}: {error.strerror}; choose another --output") from error
+        raise StorageError(f"cannot make the directory {path}: {error.strerror}") from error
     return path
 
 

@@ -1,0 +1,59 @@
+"""The measurements that ship with the project give the coefficients that ship with it, and these tell what they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmpredict.api import forecast
+from mmpredict.calibrate.fit import fit
+from mmpredict.calibrate.measurement import read_measurements
+from mmpredict.cost.coefficients import read_coefficients
+from mmpredict.demo import demo_scenario
+from mmpredict.models.resolve import resolve
+
+CALIBRATION = Path(__file__).parents[2] / "calibration"
+MEASUREMENTS = sorted((CALIBRATION / "measurements").rglob("*.jsonl"))
+
+
+def flat(data: Any, place: str = "") -> dict[str, Any]:
+    if isinstance(data, dict):
+        return {key: value for name, part in data.items() for key, value in flat(part, f"{place}.{name}").items()}
+    if isinstance(data, list | tuple):
+        return {key: value for number, part in enumerate(data) for key, value in flat(part, f"{place}.{number}").items()}
+    return {place: data}
+
+
+@pytest.mark.parametrize("path", MEASUREMENTS, ids=lambda path: path.stem)
+def test_the_same_measurements_give_the_same_coefficients(path: Path) -> None:
+    header, rows = read_measurements(path)
+    fitted = fit(header, rows, {name: resolve(name) for name in {row.model for row in rows}})
+    stored = read_coefficients(CALIBRATION / "coefficients" / path.parent.name / f"{path.stem}.json")
+    expected, found = flat(stored.model_dump()), flat(fitted.model_dump())
+    assert found.keys() == expected.keys()
+    for place, value in expected.items():
+        same = pytest.approx(value, rel=1e-5, abs=1e-15) if isinstance(value, float) else value
+        assert found[place] == same, place
+
+
+@pytest.mark.parametrize("path", sorted((CALIBRATION / "coefficients").rglob("*.json")), ids=lambda path: path.stem)
+def test_oversubscription_is_recognised_and_avoided(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    coefficients = read_coefficients(path)
+    monkeypatch.setattr("mmpredict.scenario.Scenario.plans", _on(coefficients.cores))
+    found = forecast(demo_scenario(), draws=40, coefficients=coefficients)
+    makespans = {prediction.strategy: prediction.metrics["makespan_s"] for prediction in found.predictions}
+    assert makespans["parallel"].value > makespans["sequential"].value
+    assert makespans["parallel"].high > 2 * makespans["parallel"].low, "nobody knows how slow, and the interval says so"
+    assert found.recommendation.strategy != "parallel"
+    spinning = next(prediction for prediction in found.predictions if prediction.strategy == "parallel")
+    assert any("GOMP_SPINCOUNT" in warning for warning in spinning.warnings)
+
+
+def _on(cores: int) -> Any:
+    """The plans of a scenario for the calibrated machine's cores, whatever this one has."""
+    from mmpredict.scenario import Scenario
+
+    original = Scenario.plans
+    return lambda self, _: original(self, cores)
