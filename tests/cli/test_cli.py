@@ -3,151 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-import typer
+from commands import ENGINE, MACHINE, SCENARIO, Call, assert_one_line, command, files, write_scenario
 
 from mmpredict import api
 from mmpredict.api import Validation, forecast
-from mmpredict.calibrate import run as calibration_run
 from mmpredict.calibrate.store import coefficients_path, machine_key, save_coefficients
-from mmpredict.cli.main import app, run
 from mmpredict.cost.coefficients import Coefficients
-from mmpredict.errors import EngineMissingError
 from mmpredict.hardware import telemetry
 from mmpredict.hardware.library import find_profile
-from mmpredict.live import embedded
 from mmpredict.results.compare import compare
 from mmpredict.results.records import Records
 from mmpredict.scenario import read_scenario
-
-ENGINE = "engine 1"
-MACHINE = """
-name = "bench"
-pools.ram = { capacity_bytes = 8e9, usable_bytes = 6e9 }
-processors = [{ kind = "cpu", model = "four cores", cores = 4 }]
-"""
-SCENARIO = """
-hardware = "machine.toml"
-strategies = ["sequential", "parallel"]
-[[requests]]
-model = "synthetic:smollm2-135m@q8_0"
-prompt_tokens = 64
-output_tokens = 16
-count = 2
-[[requests]]
-model = "synthetic:gemma3-270m@q8_0"
-prompt_tokens = 32
-output_tokens = 8
-"""
-# The engine's name is part of where coefficients are kept, and is not to be asked of a machine that may have none.
-COMMAND = f"from mmpredict import api; api.engine_build = lambda: {ENGINE!r}; from mmpredict.cli.main import run; run()"
-
-
-class Outcome(NamedTuple):
-    """What a call came to."""
-
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Outcome]
-
-
-@contextmanager
-def own_signals() -> Iterator[None]:
-    """The command takes over two signals; the test run wants them back."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-
-
-@pytest.fixture
-def bench(coefficients: Coefficients) -> Coefficients:
-    """Coefficients of the machine that the scenario names."""
-    return coefficients.model_copy(update={"machine": "bench", "engine": ENGINE})
-
-
-@pytest.fixture
-def place(bench: Coefficients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a scenario and a machine, and everything the command may write to beside it; calibrated."""
-    for name in ("work", "temporary"):
-        (tmp_path / name).mkdir()
-    for name in ("DATA", "CACHE"):
-        monkeypatch.setenv(f"MMPREDICT_{name}", str(tmp_path / name.lower()))
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    for module in (api, calibration_run, embedded):
-        monkeypatch.setattr(module, "engine_build", lambda: ENGINE)
-    monkeypatch.setattr(telemetry, "busy_cores", lambda: 0.0)
-    monkeypatch.chdir(tmp_path / "work")
-    Path("machine.toml").write_text(MACHINE)
-    Path("scenario.toml").write_text(SCENARIO)
-    save_coefficients(bench)
-    return tmp_path
-
-
-@pytest.fixture
-def call(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """The command in this process."""
-
-    def _call(*arguments: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["mmpredict", *arguments])
-        with own_signals(), pytest.raises(SystemExit) as ended:
-            run()
-        code = ended.value.code
-        return Outcome(code if isinstance(code, int) else int(code is not None), *capsys.readouterr())
-
-    return _call
-
-
-def command(place: Path, *arguments: str, **environment: str) -> Outcome:
-    """The command in a process of its own."""
-    ran = subprocess.run(
-        [sys.executable, "-c", COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=place / "work",
-        env=os.environ | environment,
-    )
-    return Outcome(ran.returncode, ran.stdout, ran.stderr)
-
-
-def files(place: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
-
-
-def write_scenario(old: str = "", new: str = "") -> None:
-    assert old in SCENARIO
-    Path("scenario.toml").write_text(SCENARIO.replace(old, new, 1) if old else SCENARIO)
-
-
-def assert_one_line(outcome: Outcome, code: int, *words: str) -> None:
-    assert outcome.err.startswith("mmpredict: ")
-    assert outcome.err.count("\n") == 1
-    assert "Traceback" not in outcome.err
-    assert outcome.out == ""
-    for word in words:
-        assert word in outcome.err
-    assert outcome.code == code
-
 
 WRONG_SCENARIOS = {
     "unknown architecture": (
@@ -349,86 +220,6 @@ def test_prediction_as_a_table_and_files(call: Call) -> None:
     assert sorted(path.name for path in Path("reports/first").iterdir()) == ["prediction.json", "timeline.png"]
     printed = call("predict", "scenario.toml", "--draws", "20", "--json")
     assert json.loads(Path("reports/first/prediction.json").read_text()) == json.loads(printed.out)
-
-
-def leaves(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, found in group.commands.items():
-        if hasattr(found, "commands"):
-            yield from leaves(found, (*words, name))
-        else:
-            yield (*words, name), found
-
-
-VERBS = dict(leaves(typer.main.get_command(app)))
-
-
-def test_every_verb_is_known() -> None:
-    assert {" ".join(words) for words in VERBS} == {
-        "demo",
-        "predict",
-        "execute",
-        "validate",
-        "doctor",
-        *(f"calibrate {word}" for word in ("run", "fit", "show")),
-        *(f"hardware {word}" for word in ("list", "show")),
-        *(f"models {word}" for word in ("list", "show", "synthesize")),
-    }
-
-
-@pytest.mark.parametrize("words", VERBS, ids=" ".join)
-def test_help_has_an_example_that_can_be_typed(words: tuple[str, ...], call: Call) -> None:
-    outcome = call(*words, "--help")
-    assert outcome.code == 0
-    example = re.search(rf"Example: (mmpredict {' '.join(words)}\b.*)", VERBS[words].help)
-    assert example
-    assert example[1].split()[-1] in outcome.out
-    typed = shlex.split(example[1])
-    VERBS[words].make_context(typed[0], typed[1 + len(words) :])  # complains about whatever it does not understand
-
-
-def test_models(call: Call, place: Path) -> None:
-    listed = call("models", "list")
-    assert listed.code == 0
-    assert re.search(r"smollm2-135m +llama +135 M weights", listed.out)
-    shown = json.loads(call("models", "show", "synthetic:smollm2-135m@q8_0", "--json").out)
-    assert (shown["schema_version"], shown["parameters"], shown["layers"]) == (1, 134_515_008, 30)
-    assert f"{shown['weight_bytes']} (" in call("models", "show", "synthetic:smollm2-135m@q8_0").out
-    assert not (place / "cache").exists()
-    written = call("models", "synthesize", "synthetic:probe-deep@q4_0")
-    assert written.code == 0
-    path = Path(written.out.removesuffix("\n"))
-    assert path.is_relative_to(place / "cache")
-    assert "random" in written.err
-    assert json.loads(call("models", "show", str(path), "--json").out)["vocabulary"] == 8192
-
-
-def test_hardware(call: Call) -> None:
-    names = [line.split()[0] for line in call("hardware", "list").out.splitlines()]
-    assert {"this-machine", "ms-s1-max"} <= set(names)
-    for name in [*names, "machine.toml"]:
-        assert name.removesuffix(".toml") in call("hardware", "show", name).out or name == "machine.toml"
-        document = json.loads(call("hardware", "show", name, "--json").out)
-        assert document["schema_version"] == 1
-        assert document["processors"][0]["cores"] >= 1
-
-
-def test_doctor(call: Call, bench: Coefficients, monkeypatch: pytest.MonkeyPatch) -> None:
-    ill = call("doctor")
-    assert ill.code == 1
-    assert ENGINE in ill.out
-    assert "run: mmpredict calibrate run" in ill.out
-    save_coefficients(bench.model_copy(update={"machine": machine_key(find_profile())}))
-    well = call("doctor")
-    assert well.code == 0
-    assert f"{bench.measured_on}, {bench.measurements} measurements" in well.out
-
-    def missing() -> str:
-        raise EngineMissingError(f"not installed; {embedded.INSTALL_HINT}")
-
-    monkeypatch.setattr(embedded, "engine_build", missing)
-    without = call("doctor")
-    assert without.code == 1
-    assert "pip install" in without.out
 
 
 def stretched(records: Records, factor: float) -> Records:
