@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,3 +54,14 @@ def server(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def _nothing_left() -> Iterator[None]:
     yield
     stop_all()
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Synthetic models of this test run; kept only where ``MMPREDICT_CACHE`` says so."""
+    if os.environ.get("MMPREDICT_CACHE"):
+        yield Path(os.environ["MMPREDICT_CACHE"])
+        return
+    path = tmp_path_factory.getbasetemp() / "cache"
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -65,17 +64,6 @@ WORKLOAD = Workload(
 LONG = Workload((Request("long", UNSEEN, 8, 900), Request("short", SEEN, 8, 8), Request("late", UNSEEN, 8, 900, arrival_s=2.0)))
 
 pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reason="signals of Linux")]
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Synthetic models of this test run; kept only where ``MMPREDICT_CACHE`` says so."""
-    if os.environ.get("MMPREDICT_CACHE"):
-        yield Path(os.environ["MMPREDICT_CACHE"])
-        return
-    path = tmp_path_factory.getbasetemp() / "cache"
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,17 +30,6 @@ SERVING_LINE = "processing task"
 LAST_LINE = "mmpredict: interrupted; every server is stopped, raw measurements made so far are on disk"
 
 pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reason="signals of Linux")]
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Synthetic models of this test run; kept only where ``MMPREDICT_CACHE`` says so."""
-    if os.environ.get("MMPREDICT_CACHE"):
-        yield Path(os.environ["MMPREDICT_CACHE"])
-        return
-    path = tmp_path_factory.getbasetemp() / "cache"
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 class Command:
