@@ -80,7 +80,7 @@ def specs() -> dict[str, ModelSpec]:
 
 @dataclass(frozen=True)
 class ShortProtocol(Protocol):
-    """One weight type and three small shapes, every figure once."""
+    """One weight type and three small shapes; three repeats, so that one disturbed figure is not the median."""
 
     weight_types: tuple[str, ...] = ("q4_0",)
     shape_types: tuple[str, ...] = ("q4_0",)
@@ -89,7 +89,7 @@ class ShortProtocol(Protocol):
     decode_sequences: tuple[int, ...] = (1, 2)
     depth_tokens: int = 520
     decode_steps: int = 8
-    repeats: int = 1
+    repeats: int = 3
     company_s: float = 0.3
     alone_s: float = 0.3
 
