@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mmpredict.api import Forecast, Validation, execute, forecast, predict, validate
     from mmpredict.errors import MmpredictError
     from mmpredict.scenario import Scenario, read_scenario
+    from mmpredict.sizing.estimate import estimate
 
 __version__ = "0.1.0"
 
@@ -17,6 +18,7 @@ _HOMES = {
     "MmpredictError": "mmpredict.errors",
     "Scenario": "mmpredict.scenario",
     "Validation": "mmpredict.api",
+    "estimate": "mmpredict.sizing.estimate",
     "execute": "mmpredict.api",
     "forecast": "mmpredict.api",
     "predict": "mmpredict.api",
@@ -28,6 +30,7 @@ __all__ = [
     "MmpredictError",
     "Scenario",
     "Validation",
+    "estimate",
     "execute",
     "forecast",
     "predict",

@@ -1,13 +1,31 @@
-"""Printing of quantities: the only place where units are converted.
+"""Printing and reading of quantities: the only place where units are converted.
 
 Inside the package everything is in seconds, bytes and tokens; ``ms``, ``GiB`` and ``t/s`` exist only where people look.
 """
 
 from __future__ import annotations
 
+import re
+
+from mmpredict.errors import InputError
+
 KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
+GB = 10**9
+MAX_BYTES = 1024**6
+MAX_TOKENS = 2**24  # of a context: more than any model was trained on
+MAX_TEXT = 40
+
+_DECIMAL_UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_SIZE_UNITS: dict[str, int] = {
+    "": 1,
+    "b": 1,
+    **{f"{letter}b": factor for letter, factor in _DECIMAL_UNITS.items()},
+    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)},
+}
+_TOKEN_UNITS = {"": 1, "k": 1024, "m": 1024**2}
+_QUANTITY = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,9})?)\s*([A-Za-z%]{0,3})\s*")
 
 
 def format_bytes(size_bytes: float) -> str:
@@ -31,3 +49,58 @@ def format_seconds(duration_s: float) -> str:
 def format_percent(fraction: float, signed: bool = False) -> str:
     """Print a fraction as a percentage: ``12.3 %``."""
     return f"{fraction * 100:+.1f} %" if signed else f"{fraction * 100:.1f} %"
+
+
+def parse_bytes(text: str, whole_bytes: float | None = None) -> int:
+    """Read a size: ``5GB`` (10⁹), ``1.5GiB`` (2³⁰), ``800 MB``, ``1048576`` (bytes), or ``10%`` of a whole [bytes].
+
+    Args:
+        text: number and unit; case does not matter.
+        whole_bytes: what a percentage is of; without it none is allowed [bytes].
+
+    Raises:
+        InputError: no size, a unit that could be either of two, or a size that no machine has.
+    """
+    digits, scale, unit = _number_and_unit(text, "size", "5GB (10^9), 1.5GiB (2^30), 800MB or 10%")
+    shown = text.strip()
+    if unit == "%":
+        if whole_bytes is None:
+            raise InputError(f"size {shown!r}: there is nothing to take a percentage of; write 5GB or 1.5GiB")
+        return int(digits * whole_bytes / (100 * scale))
+    if unit in _DECIMAL_UNITS:
+        letter = unit.upper()
+        raise InputError(f"size {shown!r} could be 10^n or 2^n bytes; write {letter}B for the first or {letter}iB for the second")
+    if unit not in _SIZE_UNITS:
+        raise InputError(f"size {shown!r} has an unknown unit; allowed: B, kB, MB, GB, TB, KiB, MiB, GiB, TiB, %")
+    size = digits * _SIZE_UNITS[unit] // scale
+    if size > MAX_BYTES:
+        raise InputError(f"size {shown!r} is more than any machine has; at most {MAX_BYTES // 1024**5} PiB")
+    return size
+
+
+def parse_tokens(text: str) -> int:
+    """Read a number of tokens: ``8192``, ``64k`` (65,536), ``1M`` (1,048,576) [tokens].
+
+    Context lengths are multiples of 1024, so ``k`` is 1024 here.
+
+    Raises:
+        InputError: no number of tokens, none at all, not a whole one, or more than any server takes.
+    """
+    digits, scale, unit = _number_and_unit(text, "number of tokens", "8192, 64k (65,536) or 1M (1,048,576)")
+    if unit not in _TOKEN_UNITS:
+        raise InputError(f"number of tokens {text.strip()!r} has an unknown unit; allowed: k (1024) and M (1024 × 1024)")
+    tokens, rest = divmod(digits * _TOKEN_UNITS[unit], scale)
+    if rest:
+        raise InputError(f"number of tokens {text.strip()!r} is not whole")
+    if not 1 <= tokens <= MAX_TOKENS:
+        raise InputError(f"number of tokens {text.strip()!r} must be between 1 and {MAX_TOKENS}")
+    return tokens
+
+
+def _number_and_unit(text: str, what: str, example: str) -> tuple[int, int, str]:
+    """Digits without the point, the power of ten to divide them by, and the unit."""
+    found = _QUANTITY.fullmatch(text) if len(text) <= MAX_TEXT else None
+    if found is None:
+        raise InputError(f"{text[:MAX_TEXT].strip()!r} is no {what}; write {example}")
+    whole, _, part = found[1].partition(".")
+    return int(whole + part), 10 ** len(part), found[2].lower()

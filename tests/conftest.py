@@ -16,7 +16,7 @@ from mmpredict.cost.coefficients import (
     MemoryCoefficients,
     StepCoefficients,
 )
-from mmpredict.models.catalog import catalog_spec
+from mmpredict.models.catalog import uniform_spec
 from mmpredict.models.quantization import weight_type
 from mmpredict.models.spec import ModelSpec
 
@@ -78,7 +78,7 @@ def coefficients() -> Coefficients:
         loading=LoadCoefficients(
             start_s=0.15, mapped_byte_s=2e-11, private_byte_s=6e-10, vocabulary_s=1e-6, cold_byte_s=1.5e-9, log_spread=0.06
         ),
-        memory=MemoryCoefficients(process_bytes=60e6, embedding_rows=12.0, feed_forward_rows=3.0, log_spread=0.02),
+        memory=MemoryCoefficients(log_spread=0.02),
     )
 
 
@@ -88,6 +88,6 @@ def make_spec() -> Callable[[str], ModelSpec]:
 
     def make(name: str) -> ModelSpec:
         architecture, _, matrices = name.partition("@")
-        return catalog_spec(architecture, weight_type(matrices))
+        return uniform_spec(architecture, weight_type(matrices))
 
     return make

@@ -20,7 +20,7 @@ HEAVY = ("matplotlib", "sklearn", "scipy", "pandas", "httpx2", "simpy", "pydanti
 _GROUND = {"errors", "saving", "units"}
 _FACTS = {*_GROUND, "hardware", "models", "workload"}
 _SIMULATION = {*_FACTS, "cost", "results", "simulation"}
-_EVERYTHING = {*_SIMULATION, "strategy", "recommend", "live", "calibrate", "report", "scenario", "api", "demo", "cli"}
+_EVERYTHING = {*_SIMULATION, "strategy", "recommend", "sizing", "live", "calibrate", "report", "scenario", "api", "demo", "cli"}
 # What each room may import besides itself; a dotted name stands for one module of a room.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulation": _SIMULATION,
     "strategy": _SIMULATION,
     "recommend": {*_SIMULATION, "strategy"},
+    "sizing": {*_FACTS, "cost", "results", "recommend"},
     "live": {*_FACTS, "results", "simulation"},
     "calibrate": {*_GROUND, "live", "cost", "hardware", "models", "results", "simulation.plan"},
     "report": {*_GROUND, "results"},
@@ -41,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "api": _EVERYTHING - {"cli", "demo"},
     "demo": _EVERYTHING - {"cli"},
     "cli": _EVERYTHING,
-    "": {"api", "errors", "scenario"},  # the public names
+    "": {"api", "errors", "scenario", "sizing"},  # the public names
 }
 
 

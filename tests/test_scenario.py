@@ -58,7 +58,7 @@ def test_a_whole_file_means_what_it_says(tmp_path: Path) -> None:
         ("chat.1", OTHER, 100, 20, 1.5),
         ("chat.2", OTHER, 100, 20, 1.5),
     ]
-    assert {name: spec.architecture for name, spec in scenario.specs().items()} == {OTHER: "gemma3", SMALL: "llama"}
+    assert {name: spec.shape.architecture for name, spec in scenario.specs().items()} == {OTHER: "gemma3", SMALL: "llama"}
     plans = scenario.plans(cores=6)
     assert [plan.strategy for plan in plans] == ["parallel", "sequential"], "each once, in the order given"
     for plan in plans:
@@ -138,8 +138,14 @@ def test_impossible_requests_are_named(tmp_path: Path, text: str, message: str) 
 def test_unknown_models_are_answered_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown architecture 'smollm2-136m'; did you mean .*smollm2-135m"):
         read(tmp_path, ONE.replace("135m", "136m")).specs()
-    with pytest.raises(InputError, match=r"unknown model 'llama3.2:1b'; did you mean synthetic:llama3.2-1b@q8_0"):
-        read(tmp_path, ONE.replace(SMALL, "llama3.2:1b")).specs()
+    with pytest.raises(InputError, match=r"lama3.2:1b.* did you mean .*llama3.2:1b"):
+        read(tmp_path, ONE.replace(SMALL, "lama3.2:1b")).specs()
+
+
+def test_a_model_of_the_library_is_known_without_its_file(tmp_path: Path) -> None:
+    (spec,) = read(tmp_path, ONE.replace(SMALL, "llama3.2:1b")).specs().values()
+    assert spec.shape.n_layers == 16
+    assert spec.path is None
 
 
 def test_unknown_strategies_are_answered_with_the_nearest(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmpredict.units import format_bytes, format_percent, format_seconds
+from mmpredict.errors import InputError
+from mmpredict.units import MAX_BYTES, MAX_TOKENS, format_bytes, format_percent, format_seconds, parse_bytes, parse_tokens
 
 
 @pytest.mark.parametrize(
@@ -56,3 +57,81 @@ def test_a_printed_duration_is_within_a_hundredth_or_half_a_unit(duration_s: flo
 )
 def test_printed_fractions(fraction: float, signed: bool, text: str) -> None:
     assert format_percent(fraction, signed) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("5GB", 5 * 10**9),
+        ("1.5GiB", 3 * 2**29),
+        (" 800 mb ", 800 * 10**6),
+        ("64 KiB", 65536),
+        ("1kB", 1000),
+        ("0.5TB", 5 * 10**11),
+        ("12", 12),
+        ("12B", 12),
+        ("0", 0),
+        ("1024TiB", 2**50),
+    ],
+)
+def test_sizes_are_read_with_their_unit(text: str, size_bytes: int) -> None:
+    assert parse_bytes(text) == size_bytes
+
+
+def test_a_percentage_is_of_a_whole() -> None:
+    assert parse_bytes("10%", 8e9) == 800_000_000
+    assert parse_bytes("2.5 %", 1000) == 25
+    with pytest.raises(InputError, match="nothing to take a percentage of"):
+        parse_bytes("10%")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("5G", "write GB for the first or GiB for the second"),
+        ("5k", "kB|KB"),
+        ("5XB", "unknown unit"),
+        ("-5GB", "is no size"),
+        ("5e9", "unknown unit|is no size"),
+        ("", "is no size"),
+        ("1,5GB", "is no size"),
+        ("٥GB", "is no size"),
+        ("9999999TB", "at most 1024 PiB"),
+        ("1" * 500, "is no size"),
+    ],
+)
+def test_sizes_that_are_none(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as raised:
+        parse_bytes(text)
+    assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("1", 1), ("8192", 8192), ("64k", 65536), ("1.5K", 1536), ("1M", 2**20), (f"{MAX_TOKENS}", MAX_TOKENS)]
+)
+def test_tokens_are_read(text: str, tokens: int) -> None:
+    assert parse_tokens(text) == tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0", "between 1 and"),
+        ("-1", "is no number of tokens"),
+        ("17M", "between 1 and"),
+        ("0.3k", "not whole"),
+        ("1.5", "not whole"),
+        ("4GB", "unknown unit"),
+        ("many", "is no number of tokens"),
+    ],
+)
+def test_tokens_that_are_none(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        parse_tokens(text)
+
+
+@given(st.integers(0, MAX_BYTES), st.sampled_from(["B", "kB", "MB", "GB", "KiB", "MiB", "GiB"]))
+def test_a_whole_number_of_any_unit_is_read_exactly(count: int, unit: str) -> None:
+    factor = (1024 if "i" in unit else 1000) ** " kMGT".index(unit[0] if unit[0] != "K" else "k") if unit != "B" else 1
+    count %= MAX_BYTES // factor + 1
+    assert parse_bytes(f"{count}{unit}") == count * factor

@@ -53,7 +53,7 @@ def measure_company(
             benches = []
             for spec in pair:
                 server = stack.enter_context(start(InstancePlan(spec.name, spec.name, set_up.threads, set_up.spincount)))
-                benches.append(stack.enter_context(closing(Bench(server.url, spec.n_vocab, seed=1000 * episode))))
+                benches.append(stack.enter_context(closing(Bench(server.url, spec.shape.n_vocab, seed=1000 * episode))))
             for phase in PHASES:
                 for spec, bench in zip(pair, benches, strict=True):
                     if (spec.name, phase) not in alone:
@@ -83,7 +83,7 @@ def measure_stacked(spec: ModelSpec, cores: int, start: Start) -> Iterator[Measu
     """
     if cores < 2 or not hasattr(os, "sched_setaffinity") or not Path("/proc/self/task").is_dir():
         return
-    with start(InstancePlan(spec.name, spec.name, cores)) as server, closing(Bench(server.url, spec.n_vocab)) as bench:
+    with start(InstancePlan(spec.name, spec.name, cores)) as server, closing(Bench(server.url, spec.shape.n_vocab)) as bench:
         bench.speed("decode", 0.2)
         alone = bench.speed("decode", 0.5)
         allowed = sorted(os.sched_getaffinity(0))[: cores // 2]

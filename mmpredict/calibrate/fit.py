@@ -18,13 +18,16 @@ from mmpredict.cost.coefficients import (
     MemoryCoefficients,
 )
 from mmpredict.cost.loading import load_features
-from mmpredict.cost.memory import compute_buffer_parts, output_buffer_bytes
+from mmpredict.cost.memory import instance_memory
+from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.errors import NotCalibratedError
+from mmpredict.models.cache import CacheOptions
 from mmpredict.models.spec import ModelSpec
 
 MODEL_SPREAD_FLOOR = 0.05  # no fit is trusted closer than this from one model to another
 MACHINE_SPREAD = 0.05  # drift of a machine's speed over minutes; repeats within one calibration cannot show it
 COMPANY_SPREAD_FLOOR = 0.05
+MEMORY_SPREAD_FLOOR = 0.02
 SPINNING_SPREAD_FLOOR = 0.35  # a factor of two between repeats of the same run is usual (physics notes in docs/design.md)
 NORMAL_QUARTILE = 0.6745  # median absolute value of the standard normal distribution
 STACKED_SPREAD = 0.15  # stalls per layer agree that closely between models, see docs/design.md
@@ -145,13 +148,13 @@ def _contention(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> 
 
 def _stall_s(row: Measurement, specs: Mapping[str, ModelSpec], alone: str, together: str) -> float:
     """Time per layer and step that a decode took longer than alone [s]."""
-    return max(1e-9, (row.number(together) - row.number(alone)) / row.number("steps") / specs[row.model].n_layers)
+    return max(1e-9, (row.number(together) - row.number(alone)) / row.number("steps") / specs[row.model].shape.n_layers)
 
 
 def _company_stall_s(row: Measurement, specs: Mapping[str, ModelSpec]) -> float:
     """The same for a server in company, beyond the time that a fair half of the cores costs [s]."""
     slower = 1.0 / row.number("speed_frac") - 2.0
-    return max(0.0, slower) / row.number("alone_tokens_per_s") / specs[row.model].n_layers
+    return max(0.0, slower) / row.number("alone_tokens_per_s") / specs[row.model].shape.n_layers
 
 
 def _sums(company: Iterable[Measurement]) -> list[float]:
@@ -194,27 +197,14 @@ def _loading(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> Loa
 
 
 def _memory(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> MemoryCoefficients:
-    """Rows of the compute buffer from the servers' own logs; what the process has beyond all known parts is the rest."""
-    features, buffers, rests, totals = [], [], [], []
+    """How far the computed memory is from what servers had; parts of the buffers that no prompt reached are in the difference."""
+    errors = []
     for row in rows:
-        spec = specs[row.model]
         context, slots, ubatch = (int(row.number(name)) for name in ("context_tokens", "slots", "ubatch_tokens"))
-        embedding, feed_forward, mask = compute_buffer_parts(spec, context, ubatch)
-        features.append((embedding, feed_forward))
-        buffers.append(max(0.0, row.number("compute_bytes") - mask))
-        kv_cache, output = spec.kv_cache_bytes(context, slots, ubatch), output_buffer_bytes(spec, slots)
-        known = spec.weight_bytes + spec.repacked_bytes + kv_cache + row.number("compute_bytes") + output
-        rests.append(row.number("proportional_bytes") - known)
-        totals.append(row.number("proportional_bytes"))
-    embedding_rows, feed_forward_rows = _nonnegative(features, buffers)
-    process = max(0.0, float(np.median(rests)))
-    errors = [math.log((total - rest + process) / total) for total, rest in zip(totals, rests, strict=True)]
-    return MemoryCoefficients(
-        process_bytes=process,
-        embedding_rows=embedding_rows,
-        feed_forward_rows=feed_forward_rows,
-        log_spread=max(0.02, _root_mean_square(errors)),
-    )
+        options = CacheOptions(context, slots, ubatch)
+        computed = instance_memory(specs[row.model], options, EMBEDDED, threads=row.threads).host.total
+        errors.append(math.log(computed / row.number("proportional_bytes")))
+    return MemoryCoefficients(log_spread=max(MEMORY_SPREAD_FLOOR, _root_mean_square(errors)))
 
 
 def _nonnegative(features: Sequence[Sequence[float]], observed: Sequence[float]) -> list[float]:

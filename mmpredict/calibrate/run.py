@@ -15,10 +15,12 @@ from mmpredict.calibrate.company import measure_company, measure_stacked, set_up
 from mmpredict.calibrate.measurement import Measurement, MeasurementLog
 from mmpredict.calibrate.protocol import LARGE, Protocol, thread_counts
 from mmpredict.calibrate.store import machine_key, measurements_path
+from mmpredict.cost.placement import repacked_bytes
 from mmpredict.hardware import warmth
 from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.hardware.telemetry import memory_bytes
 from mmpredict.live.embedded import EmbeddedServer, engine_build
+from mmpredict.models.cache import cache_bytes
 from mmpredict.models.resolve import materialize, resolve
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import YIELDING_SPINCOUNT, InstancePlan
@@ -148,12 +150,12 @@ class Calibration:
     ) -> Iterator[Measurement]:
         """One server: its load, its prefills and decodes, its memory at the end."""
         warmth.warm(self._paths[spec.name])
-        warmth.touch_memory(spec.repacked_bytes + _kv_cache_bytes(spec, instance))
+        warmth.touch_memory(repacked_bytes(spec) + cache_bytes(spec.shape, instance.cache))
 
         def row(kind: Any, **values: float) -> Measurement:
             return Measurement(kind, spec.name, instance.threads, instance.spincount, dict(values))
 
-        with self._start(instance) as server, closing(Bench(server.url, spec.n_vocab)) as bench:
+        with self._start(instance) as server, closing(Bench(server.url, spec.shape.n_vocab)) as bench:
             yield _load(spec, instance, server, cold=0)
             bench.decode(1, lengths[0], 2)
             for repeat in range(self._repeats(spec)):
@@ -196,14 +198,10 @@ class Calibration:
 def _load(spec: ModelSpec, instance: InstancePlan, server: EmbeddedServer, cold: int) -> Measurement:
     values: dict[str, float | int | str] = {
         "cold": cold,
-        "kv_cache_bytes": _kv_cache_bytes(spec, instance),
+        "kv_cache_bytes": cache_bytes(spec.shape, instance.cache),
         "duration_s": server.load_s,
     }
     return Measurement("load", spec.name, instance.threads, instance.spincount, values)
-
-
-def _kv_cache_bytes(spec: ModelSpec, instance: InstancePlan) -> int:
-    return spec.kv_cache_bytes(instance.context_tokens, instance.slots, instance.ubatch_tokens)
 
 
 def _short(name: str) -> str:

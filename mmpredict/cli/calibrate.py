@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
-from mmpredict.cost.coefficients import Coefficients, Kernel
 from mmpredict.units import format_percent, format_seconds
+
+if TYPE_CHECKING:  # their imports take longer than most commands
+    from mmpredict.cost.coefficients import Coefficients, Kernel
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine, and fit the cost model to what was measured.")
 
@@ -84,6 +85,8 @@ def _show(coefficients: Coefficients, as_json: bool) -> None:
     if as_json:
         print_json(coefficients.model_dump(mode="json"))
         return
+    from rich.table import Table
+
     table = Table(
         title=f"{coefficients.machine} · {coefficients.engine} · {coefficients.measured_on}",
         caption="speed of one billion weights: 1 token per step (decode), 128 tokens per step (prefill); 80 % bounds",

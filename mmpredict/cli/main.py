@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from mmpredict.cli import calibrate, demo, doctor, hardware, models, scenario
+from mmpredict.cli import calibrate, demo, doctor, documents, estimate, fit, hardware, models, scenario
 from mmpredict.cli.console import remark
 from mmpredict.errors import MmpredictError
 
@@ -21,6 +21,9 @@ app = typer.Typer(
     epilog="Begin with: mmpredict demo",
 )
 app.command("demo")(demo.demo)
+app.command("estimate")(estimate.estimate)
+app.command("fit")(fit.fit)
+app.command("documents")(documents.documents)
 app.command("predict")(scenario.predict)
 app.command("execute")(scenario.execute)
 app.command("validate")(scenario.validate)

@@ -11,23 +11,58 @@ from mmpredict.units import format_bytes
 
 app = typer.Typer(no_args_is_help=True, help="Models: known shapes, files, and random-weight stand-ins.")
 
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="synthetic:ARCHITECTURE@TYPE, or the path of a .gguf file.")]
+Name = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A known model (with @Q4_K_M), an Ollama tag, a .gguf file, or synthetic:MODEL@TYPE.")
+]
 
 
 @app.command("list")
-def list_models() -> None:
-    """Architectures that can be synthesised, with their number of weights.
+def list_models(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Only models whose name, architecture or source contains it.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False,
+) -> None:
+    """Known models: architecture, weights (of a mixture of experts also those that a token passes), kind, Ollama tag.
 
-    Example: mmpredict models list
+    Example: mmpredict models list qwen
     """
-    from mmpredict.models.catalog import CATALOG, catalog_spec
+    from mmpredict.models.catalog import CATALOG, uniform_spec
+    from mmpredict.models.ollama import tags_of
     from mmpredict.models.quantization import WEIGHT_TYPES
     from mmpredict.models.synthetic import SYNTHESISABLE
 
-    for row in CATALOG.values():
-        weights = catalog_spec(row.name, WEIGHT_TYPES["f16"]).parameters
-        OUTPUT.print(f"{row.name:16} {row.architecture:8} {weights / 1e6:7.0f} M weights   {row.source}", highlight=False)
-    OUTPUT.print(f"types: {', '.join(SYNTHESISABLE)}", highlight=False)
+    rows: list[dict[str, object]] = []
+    for name, shape in CATALOG.items():
+        if text.lower() not in f"{name} {shape.architecture} {shape.source}".lower():
+            continue
+        spec = uniform_spec(name, WEIGHT_TYPES["f16"])
+        active = round(spec.active_parameters) if shape.experts else spec.parameters
+        rows.append(
+            {
+                "name": name,
+                "architecture": shape.architecture,
+                "parameters": spec.parameters,
+                "active_parameters": active,
+                "kind": shape.kind,
+                "ollama_tags": list(tags_of(name)),
+                "source": shape.source,
+            }
+        )
+    if as_json:
+        print_json({"schema_version": 1, "models": rows, "synthesisable_types": list(SYNTHESISABLE)})
+        return
+    for entry in rows:
+        OUTPUT.print(_line(entry), highlight=False, markup=False, soft_wrap=True)
+    if not rows:
+        remark(f"no known model's name, architecture or source contains {text!r}")
+    OUTPUT.print(f"types that can be synthesised: {', '.join(SYNTHESISABLE)}", highlight=False)
+
+
+def _line(entry: dict[str, object]) -> str:
+    weights, active, tags = entry["parameters"], entry["active_parameters"], entry["ollama_tags"]
+    assert isinstance(weights, int) and isinstance(active, int) and isinstance(tags, list)
+    passed = f" ({active / 1e9:.1f} B active)" if active < weights else ""
+    many = f"{weights / 1e6:.0f} M" if weights < 1e9 else f"{weights / 1e9:.1f} B"
+    return f"{entry['name']:30} {entry['architecture']:15} {many + passed:24} {entry['kind']:16} {tags[0] if tags else ''}"
 
 
 @app.command("show")
@@ -36,7 +71,7 @@ def show(
 ) -> None:
     """Shape and sizes of a model; nothing is written.
 
-    Example: mmpredict models show synthetic:qwen2.5-0.5b@q8_0
+    Example: mmpredict models show qwen2.5:7b
     """
     from mmpredict.models.resolve import resolve
 
@@ -44,19 +79,20 @@ def show(
     document = {
         "schema_version": 1,
         "name": spec.name,
-        "architecture": spec.architecture,
+        "architecture": spec.shape.architecture,
         "source": spec.source,
         "parameters": spec.parameters,
         "weight_bytes": spec.weight_bytes,
-        "repacked_bytes": spec.repacked_bytes,
-        "layers": spec.n_layers,
-        "embedding": spec.n_embd,
-        "heads": spec.n_heads,
-        "kv_heads": spec.n_kv_heads,
-        "head_dim": spec.head_dim,
-        "feed_forward": spec.n_ff,
-        "vocabulary": spec.n_vocab,
-        "context_tokens": spec.context_length,
+        "file_bytes": spec.file_bytes,
+        "active_parameters": round(spec.active_parameters),
+        "layers": spec.shape.n_layers,
+        "embedding": spec.shape.n_embd,
+        "heads": spec.shape.n_heads,
+        "kv_heads": spec.shape.n_kv_heads,
+        "head_dim": spec.shape.key_dim,
+        "feed_forward": spec.shape.n_ff,
+        "vocabulary": spec.shape.n_vocab,
+        "context_tokens": spec.shape.context_length,
         "weight_types": {group.type.name: {"weights": group.weights, "bytes": group.size_bytes} for group in spec.body_groups},
     }
     if as_json:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
+from mmpredict.cli.memory_check import MEMORY, validate_memory
 from mmpredict.errors import EngineError
 from mmpredict.saving import make_directory, save
 from mmpredict.units import format_percent
@@ -97,7 +98,10 @@ def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = No
 
 
 def validate(
-    scenario: ScenarioFile,
+    scenario: Annotated[
+        Path,
+        typer.Argument(metavar="SCENARIO|memory", help="Scenario file (docs/scenario.md), or the word memory: model sizes alone."),
+    ],
     as_json: AsJson = False,
     output: Output = None,
     draws: Draws = 200,
@@ -106,11 +110,17 @@ def validate(
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Largest median absolute error of the makespan; beyond it, exit code 4.")
     ] = 0.25,
+    quick: Annotated[bool, typer.Option("--quick", help="With memory: a few models only.")] = False,
 ) -> None:
-    """Predict every strategy of a scenario, run it for real, and show how far off the prediction was.
+    """Predict, run the real thing, and show how far off the prediction was.
+
+    Of a scenario every strategy is run; `mmpredict validate memory` holds predicted sizes against the buffers of real servers.
 
     Example: mmpredict validate scenario.toml --tolerance 0.2
     """
+    if str(scenario) == MEMORY:
+        validate_memory(as_json, output, quick, OUT_OF_TOLERANCE)
+        return
     from mmpredict import api
     from mmpredict.report.table import comparison_table
     from mmpredict.report.timeline import draw_comparison

@@ -9,9 +9,11 @@ from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import Contention, is_yielding
 from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw, draw_contention
 from mmpredict.cost.loading import load_s
-from mmpredict.cost.memory import InstanceMemory, instance_memory
+from mmpredict.cost.memory import instance_memory
+from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.cost.step import PromptPiece, StepCost, StepFeatures, batch_features, decode_features
 from mmpredict.errors import InputError
+from mmpredict.models.cache import CacheOptions, cache_bytes
 from mmpredict.models.spec import ModelSpec
 
 
@@ -22,7 +24,7 @@ class InstanceCost:
         spec: its model.
         threads: its worker threads [1].
         spincount: its waiting rule (``GOMP_SPINCOUNT``), ``None`` for the runtime's default.
-        context_tokens, slots, ubatch_tokens: its options.
+        options: context, slots, batch and cache of the server.
         coefficients: of the machine and engine.
         draw: the run's luck.
 
@@ -35,9 +37,7 @@ class InstanceCost:
         spec: ModelSpec,
         threads: int,
         spincount: int | None,
-        context_tokens: int,
-        slots: int,
-        ubatch_tokens: int,
+        options: CacheOptions,
         coefficients: Coefficients,
         draw: Draw,
     ) -> None:
@@ -49,7 +49,7 @@ class InstanceCost:
         self.spec = spec
         self.threads = threads
         self.yielding = threads > 1 and is_yielding(spincount)
-        self._ubatch_tokens = ubatch_tokens
+        self._ubatch_tokens = options.ubatch_tokens
         self._coefficients = coefficients
         self._weighted_costs = _bracket(coefficients, threads)
         machine = draw.factor("machine", coefficients.machine_log_spread)
@@ -62,11 +62,11 @@ class InstanceCost:
             * (draw.factor(f"unmeasured {phase} of {spec.name}", UNMEASURED_LOG_SPREAD) if unmeasured else 1.0)
             for phase in ("prefill", "decode")
         }
-        self._kv_cache_bytes = spec.kv_cache_bytes(context_tokens, slots, ubatch_tokens)
+        self._kv_cache_bytes = cache_bytes(spec.shape, options)
         self._load_factor = machine * draw.factor(f"load of {spec.name}", coefficients.loading.log_spread)
-        memory = instance_memory(spec, context_tokens, slots, ubatch_tokens, coefficients.memory)
+        memory = instance_memory(spec, options, EMBEDDED, threads=threads)
         scale = draw.factor(f"memory of {spec.name}", coefficients.memory.log_spread)
-        self.memory = InstanceMemory(*(scale * part for part in _parts(memory)))
+        self.memory = memory.host.scaled(scale)
 
     def batch_s(self, depths: Sequence[float], pieces: Sequence[PromptPiece]) -> float:
         """Duration of one batch that holds pieces of prompts [s]."""
@@ -86,8 +86,8 @@ class InstanceCost:
 
     def unmeasured_types(self) -> set[str]:
         """Weight types of the model for which there is no kernel measurement."""
-        used = {group.type.name for group in self.spec.body_groups} | {self.spec.output_matrix.type.name}
-        return used - set(self._weighted_costs[0][1].coefficients.kernels)
+        used = self.spec.weight_types
+        return set(used) - set(self._weighted_costs[0][1].coefficients.kernels)
 
     def _duration_s(self, features: StepFeatures) -> float:
         # Speed over threads is interpolated geometrically between measured numbers of threads.
@@ -109,11 +109,9 @@ class CostModel:
         self.draw = draw or Draw()
         self.contention: Contention = draw_contention(coefficients, self.draw)
 
-    def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, context_tokens: int, slots: int, ubatch_tokens: int
-    ) -> InstanceCost:
+    def instance(self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions) -> InstanceCost:
         """Costs of one instance (see ``InstanceCost``)."""
-        return InstanceCost(spec, threads, spincount, context_tokens, slots, ubatch_tokens, self.coefficients, self.draw)
+        return InstanceCost(spec, threads, spincount, options, self.coefficients, self.draw)
 
     def stacked(self, spinning: Sequence[str]) -> set[str]:
         """Which of several spinning instances get their threads stacked on one core when they compete.
@@ -136,7 +134,3 @@ def _bracket(coefficients: Coefficients, threads: int) -> list[tuple[float, Step
         return [(1.0, StepCost(coefficients.steps[above]))]
     position = math.log(threads / below) / math.log(above / below)
     return [(1 - position, StepCost(coefficients.steps[below])), (position, StepCost(coefficients.steps[above]))]
-
-
-def _parts(memory: InstanceMemory) -> tuple[float, ...]:
-    return memory.mapped, memory.repacked, memory.kv_cache, memory.compute, memory.output, memory.process

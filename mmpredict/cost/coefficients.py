@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mmpredict.errors import FileFormatError, InputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_FILE_BYTES = 16_000_000
 
 _ByPhase = TypeVar("_ByPhase", bound=Mapping[str, object])
@@ -123,17 +123,12 @@ class LoadCoefficients(_Frozen):
 
 
 class MemoryCoefficients(_Frozen):
-    """What an instance needs beyond its weights, KV cache and logits.
+    """How far servers' memory is from what is computed (``cost.memory``).
 
     Attributes:
-        process_bytes: interpreter, libraries and allocations of a server [bytes].
-        embedding_rows, feed_forward_rows: 4-byte rows of n_embd and n_ff that the compute buffer holds per ubatch token [1].
         log_spread: of an instance's memory [1].
     """
 
-    process_bytes: float = Field(ge=0)
-    embedding_rows: float = Field(ge=0)
-    feed_forward_rows: float = Field(ge=0)
     log_spread: float = Field(ge=0)
 
 

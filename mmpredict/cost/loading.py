@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from mmpredict.cost.coefficients import LoadCoefficients
+from mmpredict.cost.placement import repacked_bytes
 from mmpredict.models.spec import ModelSpec
 
 
 def load_features(spec: ModelSpec, kv_cache_bytes: float, cold: bool) -> tuple[float, float, float, float, float]:
     """Terms of the load time without their coefficients: (starts, mapped bytes, private bytes, vocabulary, cold bytes)."""
-    return 1.0, spec.weight_bytes, spec.repacked_bytes + kv_cache_bytes, spec.n_vocab, spec.weight_bytes if cold else 0.0
+    return 1.0, spec.weight_bytes, repacked_bytes(spec) + kv_cache_bytes, spec.shape.n_vocab, spec.weight_bytes if cold else 0.0
 
 
 def load_s(spec: ModelSpec, kv_cache_bytes: float, cold: bool, coefficients: LoadCoefficients) -> float:

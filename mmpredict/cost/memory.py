@@ -1,66 +1,121 @@
-"""Memory of one instance on a CPU, part by part.
+"""Memory of one instance, part by part: what the host holds, and what a GPU holds.
 
-Weights stay mapped from the file (shared between processes that map the same file); matrices that the CPU repacks exist a
-second time, privately. The KV cache is allocated, and zero-filled, for the whole context at load.
+Weights that stay mapped from the file are shared between processes that map the same file. Private copies are what a CPU
+copies into its own layout, or what is uploaded to a GPU. Cache, compute buffer and output buffer are allocated at load for the
+whole configured context. Sizes of weights and cache are exact; the compute buffer follows from the graph (``cost.graph``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmpredict.cost.coefficients import MemoryCoefficients
+from mmpredict.cost.graph import compute_buffer, work_buffer_bytes
+from mmpredict.cost.overhead import Overhead
+from mmpredict.cost.placement import Placement, device_tensor_bytes, host_weights, on_gpu, streamed_bytes
+from mmpredict.models.cache import CacheOptions, layer_cache_bytes
 from mmpredict.models.spec import ModelSpec
 
 FLOAT_BYTES = 4
-MASK_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceMemory:
-    """Parts of an instance's memory [bytes]; ``mapped`` is counted once for all instances of one file."""
+class MemoryParts:
+    """What an instance has in one memory [bytes].
 
-    mapped: float
-    repacked: float
-    kv_cache: float
-    compute: float
-    output: float
-    process: float
+    Attributes:
+        mapped: pages of the model file, counted once for all instances of one file.
+        weights: weights of its own: copied into the processor's layout, read without mapping, or uploaded.
+        kv_cache: keys, values and recurrent states.
+        compute: buffer of intermediate results, and the CPU's scratch.
+        output: logits on their way to the sampler.
+        process: program, vocabulary, runtime.
+    """
+
+    mapped: float = 0
+    weights: float = 0
+    kv_cache: float = 0
+    compute: float = 0
+    output: float = 0
+    process: float = 0
 
     @property
     def private(self) -> float:
         """What every instance needs for itself [bytes]."""
-        return self.repacked + self.kv_cache + self.compute + self.output + self.process
+        return self.weights + self.kv_cache + self.compute + self.output + self.process
 
     @property
     def total(self) -> float:
         """What one instance alone needs [bytes]."""
         return self.mapped + self.private
 
+    def scaled(self, factor: float) -> MemoryParts:
+        """Every part times ``factor``."""
+        parts = (self.mapped, self.weights, self.kv_cache, self.compute, self.output, self.process)
+        return MemoryParts(*(factor * part for part in parts))
 
-def compute_buffer_parts(spec: ModelSpec, context_tokens: int, ubatch_tokens: int) -> tuple[float, float, float]:
-    """Bytes of the compute buffer per coefficient: (embedding rows, feed-forward rows, attention mask)."""
-    return (
-        FLOAT_BYTES * ubatch_tokens * spec.n_embd,
-        FLOAT_BYTES * ubatch_tokens * spec.n_ff,
-        MASK_BYTES * ubatch_tokens * context_tokens,
-    )
+
+@dataclass(frozen=True, slots=True)
+class InstanceMemory:
+    """What an instance has on the host, and on the GPU.
+
+    Attributes:
+        host, device: parts by memory; ``device`` is empty without layers on a GPU.
+        doubts: what is assumed where a rule is not known.
+    """
+
+    host: MemoryParts
+    device: MemoryParts
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> float:
+        """Both together: what a machine with one unified memory needs [bytes]."""
+        return self.host.total + self.device.total
 
 
 def output_buffer_bytes(spec: ModelSpec, slots: int) -> float:
-    """Logits of one token for every slot [bytes]."""
-    return FLOAT_BYTES * spec.n_vocab * slots
+    """Logits of one token for every slot [bytes]; for an embedding model, its vectors."""
+    return FLOAT_BYTES * slots * (spec.shape.n_vocab if spec.output_matrix else spec.shape.n_embd)
 
 
 def instance_memory(
-    spec: ModelSpec, context_tokens: int, slots: int, ubatch_tokens: int, coefficients: MemoryCoefficients
+    spec: ModelSpec,
+    options: CacheOptions,
+    overhead: Overhead,
+    placement: Placement | None = None,
+    threads: int = 1,
+    context_bytes: float = 0.0,
+    weights: tuple[float, float] | None = None,
 ) -> InstanceMemory:
-    """Memory of one instance [bytes]."""
-    embedding, feed_forward, mask = compute_buffer_parts(spec, context_tokens, ubatch_tokens)
+    """Memory of one instance once it has served a full batch on every slot.
+
+    Args:
+        spec: the model.
+        options: context, slots, batch and cache.
+        overhead: of the engine's process.
+        placement: where weights lie; all mapped on a CPU with AVX2 when not given.
+        threads: worker threads, which each have scratch memory [1].
+        context_bytes: what a process loses to the GPU's runtime [bytes].
+        weights: what ``host_weights`` gives for this placement, where it is known already [bytes].
+    """
+    where = placement or Placement()
+    caches = layer_cache_bytes(spec.shape, options)
+    on_device = sum(size for layer, size in enumerate(caches) if on_gpu(spec, layer, where.gpu_layers))
+    buffer = compute_buffer(spec.shape, options)
+    mapped, copied = host_weights(spec, where) if weights is None else weights
+    process = overhead.shared_bytes + overhead.private_bytes(spec, options.slots)
+    output = output_buffer_bytes(spec, options.slots)
+    doubts = () if buffer.exact else (f"the compute buffer of {spec.shape.architecture} is taken to be that of {buffer.family}",)
+    if not where.gpu_layers:
+        compute = buffer.bytes + work_buffer_bytes(spec, options, threads)
+        return InstanceMemory(MemoryParts(mapped, copied, sum(caches), compute, output, process), MemoryParts(), doubts)
     return InstanceMemory(
-        mapped=spec.weight_bytes,
-        repacked=spec.repacked_bytes,
-        kv_cache=spec.kv_cache_bytes(context_tokens, slots, ubatch_tokens),
-        compute=coefficients.embedding_rows * embedding + coefficients.feed_forward_rows * feed_forward + mask,
-        output=output_buffer_bytes(spec, slots),
-        process=coefficients.process_bytes,
+        MemoryParts(mapped, copied, sum(caches) - on_device, buffer.host_bytes, output, process),
+        MemoryParts(
+            weights=device_tensor_bytes(spec, where.gpu_layers, where.kept),
+            kv_cache=on_device,
+            compute=buffer.device_bytes + streamed_bytes(spec, where.gpu_layers, where.kept),
+            process=context_bytes,
+        ),
+        doubts,
     )

@@ -74,13 +74,9 @@ def attention_macs(spec: ModelSpec, first_depth: float, tokens: float) -> float:
         tokens: how many tokens follow each other [tokens].
 
     Returns:
-        2 · heads · head_dim · Σ over layers and tokens of the cells seen [1].
+        Σ over layers of (key + value width of all heads) · Σ over tokens of the cells seen [1].
     """
-    global_layers = spec.n_layers - spec.windowed_layers
-    seen = global_layers * _sum_of_depths(first_depth, tokens, float("inf"))
-    if spec.windowed_layers:
-        seen += spec.windowed_layers * _sum_of_depths(first_depth, tokens, float(spec.sliding_window))
-    return 2.0 * spec.n_heads * spec.head_dim * seen
+    return sum(width * _sum_of_depths(first_depth, tokens, limit) for limit, width in spec.attention_widths)
 
 
 def _sum_of_depths(first: float, count: float, limit: float) -> float:
@@ -91,11 +87,18 @@ def _sum_of_depths(first: float, count: float, limit: float) -> float:
 
 
 def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[str, int], float], times: float = 1.0) -> None:
-    """Add the matrix work of ``times`` equal steps to ``into`` (see ``StepFeatures.weights``)."""
+    """Add the matrix work of ``times`` equal steps to ``into`` (see ``StepFeatures.weights``).
+
+    Of a mixture of experts a batch touches E · (1 − (1 − k/E)^n) experts, each with its share of the n · k assignments.
+    """
     for group in spec.body_groups:
-        key = (group.type.name, tokens)
-        into[key] = into.get(key, 0.0) + times * group.weights
-    if sampled:
+        touched, seen = 1.0, tokens
+        if group.experts:
+            touched = spec.expert_coverage(tokens)
+            seen = max(1, round(tokens * spec.expert_coverage(1) / touched))
+        key = (group.type.name, seen)
+        into[key] = into.get(key, 0.0) + times * touched * group.weights
+    if sampled and spec.output_matrix:
         key = (spec.output_matrix.type.name, sampled)
         into[key] = into.get(key, 0.0) + times * spec.output_matrix.weights
 
@@ -113,10 +116,10 @@ def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[Pr
         tokens = min(ubatch_tokens, total - number * ubatch_tokens)
         step_weights(spec, tokens, sampled if number == passes - 1 else 0, weights)
     return StepFeatures(
-        layers=passes * spec.n_layers,
-        pass_bytes=spec.pass_bytes,
+        layers=passes * spec.shape.n_trunk_layers,
+        pass_bytes=spec.pass_bytes(min(total, ubatch_tokens)),
         prompts=sum(piece.start == 0 for piece in pieces),
-        logits=sampled * spec.n_vocab,
+        logits=sampled * spec.shape.n_vocab,
         decode_macs=sum(attention_macs(spec, depth, 1) for depth in depths),
         prefill_macs=sum(attention_macs(spec, piece.start, piece.tokens) for piece in pieces),
         weights=weights,
@@ -130,10 +133,10 @@ def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int) -> Ste
     step_weights(spec, count, count, weights, times=steps)
     macs = sum(attention_macs(spec, depth, steps) for depth in depths)
     return StepFeatures(
-        layers=steps * spec.n_layers,
-        pass_bytes=spec.pass_bytes,
+        layers=steps * spec.shape.n_trunk_layers,
+        pass_bytes=spec.pass_bytes(count),
         prompts=0,
-        logits=steps * count * spec.n_vocab,
+        logits=steps * count * spec.shape.n_vocab,
         decode_macs=macs,
         prefill_macs=0.0,
         weights=weights,

@@ -1,17 +1,35 @@
-"""Describing the machine that this runs on: what the operating system tells."""
+"""Describing the machine that this runs on: what the operating system tells at once, without measuring."""
 
 from __future__ import annotations
 
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
+from mmpredict.hardware.cgroup import Limits, read_limits
+from mmpredict.hardware.cpu import CoreCount, CpuIdentity, count_cores, parse_cpuinfo
 from mmpredict.hardware.profile import HardwareProfile, MemoryPool, Processor, Quantity
 
 THIS_MACHINE = "this-machine"
-KERNEL_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "f16c", "fma", "asimd", "asimddp", "i8mm", "sve")
+SYSTEM = "operating system"
+
+
+@dataclass(frozen=True, slots=True)
+class UsableMemory:
+    """Memory of this machine as this process finds it.
+
+    Attributes:
+        total_bytes: what the system manages [bytes].
+        available_bytes: what can be had now without swapping [bytes].
+        limit_bytes: the control group's limit, if it is below the total [bytes].
+        swap_bytes: size of the swap devices [bytes].
+    """
+
+    total_bytes: int
+    available_bytes: int
+    limit_bytes: int | None
+    swap_bytes: int
 
 
 def detect() -> HardwareProfile:
@@ -19,38 +37,87 @@ def detect() -> HardwareProfile:
 
     Usable memory is what is available now: models must live beside what already runs.
     """
-    memory = psutil.virtual_memory()
-    cores = usable_cores()
-    model, features = _cpu_identity()
+    cores, memory, identity = count_usable_cores(), usable_memory(), cpu_identity()
+    where = SYSTEM if memory.limit_bytes is None else f"{SYSTEM}, limit of the control group"
     return HardwareProfile(
         name=THIS_MACHINE,
-        description=f"{model}, {cores} cores, {platform.system()} {platform.machine()}",
+        description=f"{identity.model}, {cores.cores} cores, {platform.system()} {platform.machine()}",
         pools={
             "ram": MemoryPool(
-                capacity_bytes=Quantity(value=memory.total, source="operating system"),
-                usable_bytes=Quantity(value=memory.available, source="operating system, available now"),
+                capacity_bytes=Quantity(value=memory.total_bytes, source=SYSTEM),
+                usable_bytes=Quantity(value=memory.available_bytes, source=f"{where}, available now"),
+                swap_bytes=Quantity(value=memory.swap_bytes, source=SYSTEM),
             )
         },
-        processors=(Processor(kind="cpu", model=model, cores=cores, features=features),),
+        processors=(
+            Processor(
+                kind="cpu",
+                model=identity.model,
+                cores=cores.cores,
+                efficiency_cores=cores.efficiency_cores,
+                features=identity.features,
+                backends=("cpu",),
+            ),
+        ),
     )
 
 
 def usable_cores() -> int:
-    """Physical cores that this process may use: what llama.cpp takes as its default number of threads."""
-    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else physical
-    return max(1, min(physical, allowed))
+    """Physical cores that this process may use: llama.cpp's default number of threads, within affinity and quota."""
+    return count_usable_cores().cores
 
 
-def _cpu_identity() -> tuple[str, tuple[str, ...]]:
+def count_usable_cores(limits: Limits | None = None) -> CoreCount:
+    """Cores by kind that this process may use: those that its affinity allows, and no more than the control group pays for.
+
+    Args:
+        limits: of the control group; read where not given.
+    """
+    import psutil
+
+    if platform.system() == "Darwin":
+        from mmpredict.hardware.apple import mac_cores
+
+        mac = mac_cores()
+        if mac is not None:
+            return mac
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    count = count_cores(allowed) if allowed else None
+    if count is None:
+        physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+        count = CoreCount(min(physical, len(allowed)) if allowed else physical)
+    quota = (limits or read_limits()).cpus
+    return count if quota is None else CoreCount(max(1, min(count.cores, int(quota))), count.efficiency_cores, count.slower_cores)
+
+
+def usable_memory(limits: Limits | None = None) -> UsableMemory:
+    """Memory that this process may use.
+
+    Args:
+        limits: of the control group; read where not given.
+    """
+    import psutil
+
+    limits, memory = limits or read_limits(), psutil.virtual_memory()
+    limited = limits.memory_bytes is not None and limits.memory_bytes < memory.total
+    free = memory.available if limits.free_bytes is None or not limited else min(memory.available, limits.free_bytes)
     try:
-        text = Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
+        swap = int(psutil.swap_memory().total)
+    except (OSError, RuntimeError):  # psutil raises where the kernel hides it
+        swap = 0
+    return UsableMemory(memory.total, free, limits.memory_bytes if limited else None, swap)
+
+
+def cpu_identity() -> CpuIdentity:
+    """Model and features of this machine's CPU."""
+    if platform.system() == "Darwin":
+        from mmpredict.hardware.apple import mac_identity
+
+        mac = mac_identity()
+        if mac is not None:
+            return mac
+    try:
+        found = parse_cpuinfo(Path("/proc/cpuinfo").read_text("utf-8", errors="replace"))
     except OSError:
-        return platform.processor() or platform.machine(), ()
-    fields: dict[str, str] = {}
-    for line in text.splitlines():
-        key, _, value = line.partition(":")
-        fields.setdefault(key.strip().lower(), value.strip())
-    flags = set(fields.get("flags", fields.get("features", "")).split())
-    model = fields.get("model name") or fields.get("model") or platform.machine()
-    return " ".join(model.split()), tuple(name for name in KERNEL_FEATURES if name in flags)
+        found = CpuIdentity("", ())
+    return found if found.model else CpuIdentity(platform.processor() or platform.machine(), found.features, found.board)

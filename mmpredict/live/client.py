@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Self
@@ -14,12 +15,13 @@ import numpy as np
 from mmpredict.errors import InputError
 from mmpredict.live.answer import Completion, read_answer, rejection
 from mmpredict.live.failure import FailureReason, RequestFailure
-from mmpredict.units import KIB
+from mmpredict.units import KIB, MIB
 
 __all__ = ["Completion", "CompletionClient", "unique_prompt"]
 
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 MAX_ERROR_BYTES = 64 * KIB
+MAX_ANSWER_BYTES = 64 * MIB  # with its vocabulary, a model description of Ollama takes some 10 MiB
 FIRST_TEXT_TOKEN = 3  # vocabularies start with <unk>, <s> and </s>, or with the like
 
 # Without this, the last event repeats the whole prompt as text: for a long prompt more bytes than all tokens together.
@@ -73,6 +75,28 @@ class CompletionClient:
                 return response.status_code == httpx2.codes.OK
         except httpx2.HTTPError:
             return False
+
+    def ask(self, path: str, body: dict[str, object] | None = None, timeout_s: float = 10.0) -> object:
+        """The JSON that the server answers to a GET, or to a POST of ``body``.
+
+        Raises:
+            RequestFailure: there is no such answer; its ``reason`` says why.
+        """
+        deadline_s = perf_counter() + timeout_s
+        try:
+            with self._http.stream("GET" if body is None else "POST", path, json=body, timeout=timeout_s) as response:
+                content = _beginning(response, deadline_s, MAX_ANSWER_BYTES + 1)
+                if response.status_code != httpx2.codes.OK:
+                    raise rejection(response.status_code, content[:MAX_ERROR_BYTES])
+        except httpx2.HTTPError as error:
+            raise RequestFailure(_reason(error), _words(error, timeout_s)) from error
+        if len(content) > MAX_ANSWER_BYTES:
+            raise RequestFailure(FailureReason.SERVER_ERROR, f"the answer to {path} is longer than {MAX_ANSWER_BYTES} bytes")
+        try:
+            answer: object = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise RequestFailure(FailureReason.SERVER_ERROR, f"the answer to {path} is no JSON: {error}") from error
+        return answer
 
     def stream(
         self,
@@ -139,17 +163,17 @@ def unique_prompt(tokens: int, seed: int, vocabulary: int) -> list[int]:
     return prompt
 
 
-def _beginning(response: httpx2.Response, deadline_s: float) -> bytes:
-    """At most ``MAX_ERROR_BYTES`` of the body, whatever can be read of it until ``deadline_s``."""
+def _beginning(response: httpx2.Response, deadline_s: float, most_bytes: int = MAX_ERROR_BYTES) -> bytes:
+    """At most ``most_bytes`` of the body, whatever can be read of it until ``deadline_s``."""
     body = bytearray()
     try:
         for chunk in response.iter_raw():
             body += chunk
-            if len(body) >= MAX_ERROR_BYTES or perf_counter() > deadline_s:
+            if len(body) >= most_bytes or perf_counter() > deadline_s:
                 break
     except httpx2.HTTPError:
         pass
-    return bytes(body[:MAX_ERROR_BYTES])
+    return bytes(body[:most_bytes])
 
 
 def _reason(error: httpx2.HTTPError) -> FailureReason:

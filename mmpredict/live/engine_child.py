@@ -27,6 +27,9 @@ OPTIONS: dict[str, tuple[type, int, int]] = {
     "batch_tokens": (int, 1, 65536),
     "ubatch_tokens": (int, 1, 65536),
     "threads": (int, 1, 1024),
+    "unified": (int, 0, 1),
+    "key_type": (int, 0, 64),
+    "value_type": (int, 0, 64),
 }
 """Name of each option, its type, and the limits of its value (of its length, for a text). All are required."""
 
@@ -55,7 +58,9 @@ def parameters(engine: Any, options: dict[str, Any]) -> Any:
     chosen.port = 0
     chosen.n_ctx = options["context_tokens"]
     chosen.n_parallel = options["slots"]
-    chosen.kv_unified = True
+    chosen.kv_unified = bool(options["unified"])
+    chosen.cache_type_k = engine.ggml_type(options["key_type"])
+    chosen.cache_type_v = engine.ggml_type(options["value_type"])
     chosen.n_batch = options["batch_tokens"]
     chosen.n_ubatch = options["ubatch_tokens"]
     chosen.cpuparams.n_threads = options["threads"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from mmpredict.errors import EngineError, FileFormatError, InputError, StorageError
 from mmpredict.live import engine_child
+from mmpredict.models.quantization import weight_type
 from mmpredict.simulation.plan import InstancePlan
 
 GGUF_MAGIC = b"GGUF"
@@ -32,6 +33,9 @@ def engine_options(instance: InstancePlan, model_path: Path) -> dict[str, Any]:
         "batch_tokens": instance.batch_tokens,
         "ubatch_tokens": instance.ubatch_tokens,
         "threads": instance.threads,
+        "unified": int(instance.unified),
+        "key_type": weight_type(instance.key_type).gguf_id,
+        "value_type": weight_type(instance.value_type).gguf_id,
     }
 
 

@@ -161,7 +161,7 @@ class _Run:
             self.result.requests.append(row)
             seed = len(self.result.requests)
         self._report(f"{request.id} on {name}")
-        prompt = unique_prompt(request.prompt_tokens, seed, self.specs[request.model].n_vocab)
+        prompt = unique_prompt(request.prompt_tokens, seed, self.specs[request.model].shape.n_vocab)
         row.dispatched_s = self._now_s()
         try:
             self._answer(row, prompt)

@@ -1,135 +1,225 @@
-"""Known architectures: the shapes from which tensor lists are made.
+"""Known models: published hyperparameters by name, and from them every tensor of a file in any quantization.
 
-Shapes are those of the published ``config.json`` of each model (the ``source`` of each row names the repository).
-The ``probe-`` rows are shapes of no real model: calibration uses them, so that every real model remains unseen.
-One of them is larger than the caches of usual processors: weights that a cache holds are read faster.
+The rows are in ``published/*.json``: the keys of each model's ``config.json`` that matter, with the Hugging Face repository as
+``source``, read by the same code as a ``config.json`` is. A row may be ``like`` another one, with some keys changed. The
+``probe-`` rows are shapes of no real model: calibration uses them, so that every real model remains unseen. One of them is
+larger than the caches of usual processors: weights that a cache holds are read faster.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, MutableMapping
+from dataclasses import replace
+from functools import lru_cache
 
 from mmpredict.errors import UnknownNameError
+from mmpredict.models.architectures import tensor_shapes
+from mmpredict.models.config import projector_from_config
+from mmpredict.models.mixture import MixFacts, Rules, file_type, mix
+from mmpredict.models.mixture_whisper import whisper_mix
 from mmpredict.models.quantization import WEIGHT_TYPES, WeightType, storable_type
+from mmpredict.models.rows import HINT, raw_rows, row
+from mmpredict.models.shape import Shape, at_layer
 from mmpredict.models.spec import ModelSpec, Tensor
+from mmpredict.models.vocabulary import metadata_bytes
+
+__all__ = ["CATALOG", "Catalog", "canonical", "catalog_spec", "projector_spec", "row", "shape", "spec_of", "uniform_spec"]
+
+WHISPER = "whisper"
+PATCHES = "v.patch_embd.weight"
+_REMEMBERED = 256
+_SEPARATORS = re.compile(r"[^a-z0-9.]+")
+_VARIANTS = re.compile(r"[-_](instruct|chat|it|hf|gguf|base|bf16|pt)$")
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Hyperparameters of a decoder-only transformer."""
+class Catalog(MutableMapping[str, Shape]):
+    """Shapes by name; each is read when it is first asked for."""
 
-    name: str
-    architecture: str
-    n_layers: int
-    n_embd: int
-    n_heads: int
-    n_kv_heads: int
-    head_dim: int
-    n_ff: int
-    n_vocab: int
-    context_length: int
-    tied: bool
-    source: str
-    sliding_window: int = 0
-    sliding_pattern: int = 1
-    rope_base: float = 10000.0
+    def __init__(self) -> None:
+        self._read: dict[str, Shape] = {}
+        self._removed: set[str] = set()
+
+    def __getitem__(self, name: str) -> Shape:
+        if name not in self._read:
+            if name in self._removed or name not in raw_rows():
+                raise KeyError(name)
+            self._read[name] = row(name).shape
+        return self._read[name]
+
+    def __setitem__(self, name: str, shape: Shape) -> None:
+        self._read[name] = shape
+        self._removed.discard(name)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise KeyError(name)
+        self._read.pop(name, None)
+        self._removed.add(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._read or (name in raw_rows() and name not in self._removed)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (name for name in raw_rows() if name not in self._removed)
+        yield from (name for name in self._read if name not in raw_rows())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
-_ROWS = (
-    Shape("smollm2-135m", "llama", 30, 576, 9, 3, 64, 1536, 49152, 8192, True, "HuggingFaceTB/SmolLM2-135M", rope_base=1e5),
-    Shape("smollm2-360m", "llama", 32, 960, 15, 5, 64, 2560, 49152, 8192, True, "HuggingFaceTB/SmolLM2-360M", rope_base=1e5),
-    Shape("smollm2-1.7b", "llama", 24, 2048, 32, 32, 64, 8192, 49152, 8192, True, "HuggingFaceTB/SmolLM2-1.7B", rope_base=1.3e5),
-    Shape("tinyllama-1.1b", "llama", 22, 2048, 32, 4, 64, 5632, 32000, 2048, False, "TinyLlama/TinyLlama-1.1B-Chat-v1.0"),
-    Shape("llama3.2-1b", "llama", 16, 2048, 32, 8, 64, 8192, 128256, 131072, True, "meta-llama/Llama-3.2-1B", rope_base=5e5),
-    Shape("llama3.2-3b", "llama", 28, 3072, 24, 8, 128, 8192, 128256, 131072, True, "meta-llama/Llama-3.2-3B", rope_base=5e5),
-    Shape("llama3.1-8b", "llama", 32, 4096, 32, 8, 128, 14336, 128256, 131072, False, "meta-llama/Llama-3.1-8B", rope_base=5e5),
-    Shape("qwen2.5-0.5b", "qwen2", 24, 896, 14, 2, 64, 4864, 151936, 32768, True, "Qwen/Qwen2.5-0.5B", rope_base=1e6),
-    Shape("qwen2.5-1.5b", "qwen2", 28, 1536, 12, 2, 128, 8960, 151936, 32768, True, "Qwen/Qwen2.5-1.5B", rope_base=1e6),
-    Shape("qwen2.5-3b", "qwen2", 36, 2048, 16, 2, 128, 11008, 151936, 32768, True, "Qwen/Qwen2.5-3B", rope_base=1e6),
-    Shape("qwen2.5-7b", "qwen2", 28, 3584, 28, 4, 128, 18944, 152064, 32768, False, "Qwen/Qwen2.5-7B", rope_base=1e6),
-    Shape("gemma-2b", "gemma", 18, 2048, 8, 1, 256, 16384, 256000, 8192, True, "google/gemma-2b"),
-    Shape("gemma3-270m", "gemma3", 18, 640, 4, 1, 256, 2048, 262144, 32768, True, "google/gemma-3-270m", 512, 6, 1e6),
-    Shape("gemma3-1b", "gemma3", 26, 1152, 4, 1, 256, 6912, 262144, 32768, True, "google/gemma-3-1b-pt", 512, 6, 1e6),
-    Shape("probe-narrow", "llama", 16, 768, 12, 4, 64, 2048, 131072, 8192, True, "no real model"),
-    Shape("probe-deep", "llama", 32, 640, 10, 2, 64, 2560, 8192, 8192, True, "no real model"),
-    Shape("probe-large", "llama", 8, 2560, 20, 4, 128, 8192, 8192, 8192, True, "no real model"),
-    Shape("probe-wide", "llama", 6, 2048, 16, 4, 128, 5120, 32768, 8192, False, "no real model"),
-)
-CATALOG = {row.name: row for row in _ROWS}
+CATALOG = Catalog()
+
+
+def canonical(name: str) -> str:
+    """The catalog's spelling of a name: case, separators, an owner in front and ``-Instruct`` behind do not matter.
+
+    Raises:
+        UnknownNameError: no such model.
+    """
+    if name in CATALOG:
+        return name
+    found = _aliases().get(_squeezed(name))
+    if found is None or found not in CATALOG:
+        raise UnknownNameError("architecture", name, CATALOG, HINT)
+    return found
 
 
 def shape(name: str) -> Shape:
-    """Look up an architecture by name.
+    """Hyperparameters of a model of the catalog.
 
     Raises:
-        UnknownNameError: no such architecture.
+        UnknownNameError: no such model.
     """
-    try:
-        return CATALOG[name.lower()]
-    except KeyError:
-        raise UnknownNameError("architecture", name, CATALOG, "(mmpredict models list)") from None
+    return CATALOG[canonical(name)]
 
 
-def matrix_shapes(row: Shape) -> list[tuple[str, tuple[int, ...]]]:
-    """Name and shape of every tensor, in the order in which llama.cpp's converters write them."""
-    q_width, kv_width = row.n_heads * row.head_dim, row.n_kv_heads * row.head_dim
-    tensors: list[tuple[str, tuple[int, ...]]] = [("token_embd.weight", (row.n_embd, row.n_vocab))]
-    for layer in range(row.n_layers):
-        prefix = f"blk.{layer}."
-        block: list[tuple[str, tuple[int, ...]]] = [
-            ("attn_norm.weight", (row.n_embd,)),
-            ("attn_q.weight", (row.n_embd, q_width)),
-            ("attn_k.weight", (row.n_embd, kv_width)),
-            ("attn_v.weight", (row.n_embd, kv_width)),
-            ("attn_output.weight", (q_width, row.n_embd)),
-            ("ffn_norm.weight", (row.n_embd,)),
-            ("ffn_gate.weight", (row.n_embd, row.n_ff)),
-            ("ffn_up.weight", (row.n_embd, row.n_ff)),
-            ("ffn_down.weight", (row.n_ff, row.n_embd)),
-        ]
-        if row.architecture == "qwen2":
-            block += [("attn_q.bias", (q_width,)), ("attn_k.bias", (kv_width,)), ("attn_v.bias", (kv_width,))]
-        if row.architecture == "gemma3":
-            block += [
-                ("attn_q_norm.weight", (row.head_dim,)),
-                ("attn_k_norm.weight", (row.head_dim,)),
-                ("post_attention_norm.weight", (row.n_embd,)),
-                ("post_ffw_norm.weight", (row.n_embd,)),
-            ]
-        tensors += [(prefix + name, extents) for name, extents in block]
-    tensors.append(("output_norm.weight", (row.n_embd,)))
-    if not row.tied:
-        tensors.append(("output.weight", (row.n_embd, row.n_vocab)))
-    return tensors
+@lru_cache(1)
+def _aliases() -> dict[str, str]:
+    aliases: dict[str, str] = {}
+    for name, values in raw_rows().items():
+        aliases.setdefault(_squeezed(name), name)
+        aliases.setdefault(_squeezed(values["source"]), name)
+    return aliases
 
 
-def catalog_spec(name: str, matrices: WeightType) -> ModelSpec:
-    """The model of a catalog shape with every matrix in one weight type and every vector in ``f32``.
+def _squeezed(name: str) -> str:
+    """``meta-llama/Llama-3.1-8B-Instruct`` and ``llama3.1:8b`` as one key."""
+    short = name.strip().lower().rpartition("/")[2].removeprefix("meta-")
+    while (shorter := _VARIANTS.sub("", short)) != short:
+        short = shorter
+    return _SEPARATORS.sub("", short)
+
+
+def uniform_spec(name: str, matrices: WeightType) -> ModelSpec:
+    """A model of the catalog with every matrix in one weight type and every vector in ``f32``.
 
     Rows that the type's block does not divide are stored as llama.cpp stores them (``storable_type``).
 
     Raises:
-        UnknownNameError: no such architecture.
+        UnknownNameError: no such model.
     """
-    row = shape(name)
+    model = shape(name)
     vector = WEIGHT_TYPES["f32"]
     tensors = tuple(
-        Tensor(tensor_name, extents, storable_type(matrices, extents[0]) if len(extents) > 1 else vector)
-        for tensor_name, extents in matrix_shapes(row)
+        Tensor(tensor, extents, storable_type(matrices, extents[0]) if len(extents) > 1 else vector)
+        for tensor, extents in tensor_shapes(model)
     )
+    return ModelSpec(name=f"{model.name}@{matrices.name}", shape=model, tensors=tensors, source=model.source)
+
+
+def catalog_spec(name: str, quantization: str, rules: Rules | None = None, imatrix: bool | None = None) -> ModelSpec:
+    """A model of the catalog as a file of a file type (``Q4_K_M``, ``f16``).
+
+    Experts that were published quantized (gpt-oss) keep their type, whatever the file type.
+
+    Args:
+        name: of the model.
+        quantization: name of a file type (``mixture.file_type``).
+        rules: whose rules give each tensor its type (``mixture.mix``); None for those that made the files published first.
+        imatrix: whether an importance matrix was used; None when only file types that need one have it.
+
+    Raises:
+        UnknownNameError: no such model, file type or rule set.
+        InputError: no rule makes such a file.
+    """
+    return _spec(shape(name), file_type(quantization).name, rules, imatrix)
+
+
+@lru_cache(_REMEMBERED)
+def _spec(model: Shape, quantization: str, rules: Rules | None, imatrix: bool | None) -> ModelSpec:
+    if model.name not in raw_rows():
+        return spec_of(model, quantization, rules or "llama.cpp", imatrix)
+    known = row(model.name)
+    return spec_of(model, quantization, rules or known.rules, imatrix, known.tokenizer, known.quantized)
+
+
+def spec_of(
+    model: Shape,
+    quantization: str,
+    rules: Rules = "llama.cpp",
+    imatrix: bool | None = None,
+    tokenizer: str = "",
+    quantized: str = "",
+) -> ModelSpec:
+    """Any hyperparameters, such as those of a ``config.json``, as a file of a file type.
+
+    Args:
+        model: the hyperparameters.
+        quantization, rules, imatrix: as for ``catalog_spec``; llama-quantize's rules of today when not given.
+        tokenizer: which vocabulary the file carries; guessed from its size when empty.
+        quantized: file type in which the experts were published, which they keep.
+
+    Raises:
+        UnknownNameError: no such architecture, file type or rule set.
+        InputError: no rule makes such a file.
+    """
+    kind, listed = file_type(quantization), tensor_shapes(model)
+    if model.architecture == WHISPER:
+        tensors = whisper_mix(kind, listed)
+    else:
+        facts = _facts(model, imatrix)
+        tensors = mix(kind, listed, facts, rules)
+        if quantized and quantized != kind.name:
+            published = mix(quantized, listed, facts, rules)
+            tensors = tuple(kept if kept.is_expert else tensor for kept, tensor in zip(published, tensors, strict=True))
     return ModelSpec(
-        name=f"{row.name}@{matrices.name}",
-        architecture=row.architecture,
-        n_layers=row.n_layers,
-        n_embd=row.n_embd,
-        n_heads=row.n_heads,
-        n_kv_heads=row.n_kv_heads,
-        head_dim=row.head_dim,
-        n_ff=row.n_ff,
-        n_vocab=row.n_vocab,
-        context_length=row.context_length,
+        name=f"{model.name}@{kind.name}",
+        shape=model,
         tensors=tensors,
-        sliding_window=row.sliding_window,
-        sliding_pattern=row.sliding_pattern,
-        source=row.source,
+        metadata_bytes=metadata_bytes(model, tensors, tokenizer),
+        source=model.source,
+    )
+
+
+@lru_cache(_REMEMBERED)
+def projector_spec(name: str, quantization: str = "F16") -> ModelSpec | None:
+    """The vision transformer and projector (``mmproj-*.gguf``) of a model of the catalog; None when it has none.
+
+    Raises:
+        UnknownNameError: no such model or file type.
+        InputError: no rule gives its tensors.
+    """
+    found = canonical(name)
+    if found not in raw_rows():
+        return None
+    model = projector_from_config(row(found).config, f"{found}-mmproj", row(found).source)
+    if model is None:
+        return None
+    spec = spec_of(model, quantization, tokenizer="none")
+    if "gemma3" not in model.parts:
+        return spec
+    # the converter keeps this one precise (conversion/gemma.py, Gemma3VisionModel.tensor_force_quant)
+    precise = WEIGHT_TYPES["f32"]
+    return replace(spec, tensors=tuple(replace(t, type=precise) if t.name == PATCHES else t for t in spec.tensors))
+
+
+def _facts(model: Shape, imatrix: bool | None) -> MixFacts:
+    return MixFacts(
+        architecture=model.architecture,
+        n_layers=model.n_layers,
+        n_heads=at_layer(model.n_heads, 0),
+        n_kv_heads=at_layer(model.n_kv_heads, 0),
+        n_experts=model.experts.total if model.experts else 0,
+        imatrix=imatrix,
     )

@@ -1,250 +1,136 @@
-"""Reading the header of a GGUF file: metadata and tensor list, without trusting a single count in it.
+"""Models in GGUF files, in one or in several parts.
 
-Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The rules beyond it (no arrays of arrays, tensors one behind the
-other) are llama.cpp's, ``ggml/src/gguf.cpp``. Weights are never read; memory follows the header's length, not the file's.
+Parts: llama.cpp ``src/llama-model-loader.cpp``, ``llama_split_path`` in ``src/llama.cpp``.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import struct
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from mmpredict.errors import FileFormatError, InputError
-from mmpredict.models.quantization import WEIGHT_TYPES_BY_ID
+from mmpredict.models.doubts import doubts
+from mmpredict.models.header import GgufHeader, read_header
+from mmpredict.models.keys import LongArray, Value
+from mmpredict.models.metadata import shape_from_metadata
 from mmpredict.models.spec import ModelSpec, Tensor
-from mmpredict.units import MIB, format_bytes
 
-MAGIC, VERSIONS, DEFAULT_ALIGNMENT = b"GGUF", (2, 3), 32
-MAX_HEADER_BYTES = 64 * MIB  # vocabularies of 262 144 tokens with all their merges take about 20 MiB
-MAX_KEYS = 1024  # models have 20 to 100
-MAX_TENSORS = 65536  # the largest published models have a few thousand
-MAX_NAME_BYTES = 1024  # llama.cpp: 63 for tensors; keys are about as long
-MAX_STRING_BYTES = 4 * MIB  # chat templates, licences
-MAX_ARRAY_LENGTH = 2**22  # 16 times the longest vocabulary
-KEPT_ARRAY_LENGTH = 512  # per-layer values; longer arrays are vocabularies
-MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
-MAX_WEIGHTS = 2**48  # per tensor; a thousand times the largest model
-MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
-MAX_NUMBER = 2**31 - 1  # llama.cpp keeps hyperparameters in 32 bits
-
-# Value types by number; 8 and 9 are strings and arrays.
-_SCALARS = {number: struct.Struct(f"<{code}") for number, code in enumerate("BbHhIif?__Qqd") if code != "_"}
-_STRING, _ARRAY = 8, 9
-_U32, _U64 = _SCALARS[4], _SCALARS[10]
-_LEAST_KEY_BYTES, _LEAST_TENSOR_BYTES = 8 + 1 + 4 + 1, 8 + 1 + 4 + 8 + 4 + 8  # with names of one byte
-_ARCHITECTURE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-# Every n-th layer sees the whole context (swa_period in llama.cpp src/models/*.cpp); others ignore the window or are not known.
-_SLIDING_PATTERNS = {"gemma2": 2, "gemma3": 6, "gpt-oss": 2, "cohere2": 4}
+MAX_PARTS = 1024  # the largest published models have about 200
+_PART_NAME = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
+_NUMBER, _COUNT, _TENSORS = "split.no", "split.count", "split.tensors.count"
+_OTHER_KINDS = {
+    "adapter": "an adapter, which is loaded onto a model",
+    "imatrix": "an importance matrix, from which models are quantized",
+    "vocab": "a vocabulary",
+}
+SOURCE = "GGUF header"
 
 
 @dataclass(frozen=True, slots=True)
-class LongArray:
-    """An array of which only the length [elements] was kept."""
+class Parts:
+    """The files of one model, first part first; most models are in one."""
 
-    length: int
+    paths: tuple[Path, ...]
+    headers: tuple[GgufHeader, ...]
 
+    @property
+    def metadata(self) -> dict[str, Value]:
+        """Keys and values; those of the model are in the first part."""
+        return self.headers[0].metadata
 
-Scalar = bool | int | float | str
-Value = Scalar | tuple[Scalar, ...] | LongArray
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Tensors of all parts."""
+        return tuple(tensor for header in self.headers for tensor in header.tensors)
 
-
-@dataclass(frozen=True, slots=True)
-class GgufHeader:
-    """What a GGUF file says about itself; arrays of more than ``KEPT_ARRAY_LENGTH`` elements are each a ``LongArray``."""
-
-    version: int
-    metadata: dict[str, Value]
-    tensors: tuple[Tensor, ...]
-    data_offset: int  # where the first tensor begins [bytes]
-    file_bytes: int
-
-
-class _Cursor:
-    """A place in a file that nothing can be read beyond, and that names the file in every complaint."""
-
-    def __init__(self, path: Path, handle: BinaryIO, file_bytes: int) -> None:
-        self.path, self.file_bytes, self.position, self._handle = path, file_bytes, 0, handle
-
-    def error(self, problem: str) -> FileFormatError:
-        return FileFormatError(f"{self.path} {problem}")
-
-    def require(self, count: int) -> None:
-        """Complain unless ``count`` more bytes can belong to the header."""
-        end = self.position + count
-        if end > self.file_bytes:
-            raise self.error(f"is truncated or damaged: its header goes on to byte {end}, the file has {self.file_bytes}")
-        if end > MAX_HEADER_BYTES:
-            raise self.error(f"is damaged: its header is longer than {format_bytes(MAX_HEADER_BYTES)}")
-
-    def take(self, count: int) -> bytes:
-        self.require(count)
-        content = self._handle.read(count)
-        if len(content) != count:
-            raise self.error("is truncated: it became shorter while it was read")
-        self.position += count
-        return content
-
-    def skip(self, count: int) -> None:
-        self.require(count)
-        self._handle.seek(count, os.SEEK_CUR)
-        self.position += count
-
-    def scalar(self, layout: struct.Struct) -> Any:
-        return layout.unpack(self.take(layout.size))[0]
-
-    def count(self, what: str, most: int, least_bytes: int) -> int:
-        """Read a count of things of at least ``least_bytes`` each."""
-        count: int = self.scalar(_U64)
-        if count > most:
-            raise self.error(f"is damaged: it claims {count} {what}; at most {most} are plausible")
-        self.require(count * least_bytes)
-        return count
-
-    def text(self, what: str, most: int) -> str:
-        # llama.cpp does not check the encoding either, and a strange byte in a licence is no reason to refuse a model.
-        return self.take(self.count(what, most, 1)).decode("utf-8", errors="replace")
-
-    def name(self, what: str, known: dict[str, Value] | dict[str, Tensor]) -> str:
-        name = self.text(f"bytes of {what} name", MAX_NAME_BYTES)
-        if not name or name in known:
-            raise self.error(f"is damaged: the {what} name {name!r} is {'there twice' if name else 'empty'}")
-        return name
-
-
-def read_header(path: Path) -> GgufHeader:
-    """Read metadata and tensor list of a GGUF file (version 2 or 3, little endian).
-
-    Raises:
-        InputError: there is no readable regular file at ``path``.
-        FileFormatError: the file is of another kind, damaged, truncated or implausible.
-    """
-    try:
-        if not path.is_file():  # opening a named pipe would wait for ever
-            raise InputError(f"cannot read {str(path)!r}: there is no such file")
-        with path.open("rb") as handle:
-            return _parse(_Cursor(path, handle, os.fstat(handle.fileno()).st_size))
-    except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from error
-
-
-def _parse(cursor: _Cursor) -> GgufHeader:
-    magic = cursor.take(min(len(MAGIC), cursor.file_bytes))
-    if magic != MAGIC:
-        raise cursor.error(f"is not a GGUF file: it {f'begins with {magic!r}' if magic else 'is empty'}")
-    version = cursor.scalar(_U32)
-    if version not in VERSIONS:
-        big_endian = version and version % 2**16 == 0
-        raise cursor.error(f"{'is big-endian' if big_endian else f'has GGUF version {version}'}; readable: 2 and 3, little-endian")
-    n_tensors = cursor.count("tensors", MAX_TENSORS, _LEAST_TENSOR_BYTES)
-    n_keys = cursor.count("keys", MAX_KEYS, _LEAST_KEY_BYTES)
-    metadata: dict[str, Value] = {}
-    for _ in range(n_keys):
-        key = cursor.name("key", metadata)
-        metadata[key] = _value(cursor, key)
-    alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
-    if type(alignment) is not int or alignment < 1 or alignment & (alignment - 1):
-        raise cursor.error(f"is damaged: its alignment is {alignment!r:.80}, not a power of two")
-    tensors: dict[str, Tensor] = {}
-    end = 0  # of the tensors so far, from the beginning of the data
-    for _ in range(n_tensors):
-        name = cursor.name("tensor", tensors)
-        tensors[name] = tensor = _tensor(cursor, name)
-        offset, expected = cursor.scalar(_U64), end + -end % alignment
-        if offset != expected:
-            raise cursor.error(f"is damaged: tensor {name!r} is at offset {offset} instead of {expected}")
-        end = offset + tensor.size_bytes
-    data_offset = cursor.position + -cursor.position % alignment
-    if tensors and data_offset + end > cursor.file_bytes:
-        raise cursor.error(f"is incomplete: {format_bytes(data_offset + end - cursor.file_bytes)} are missing (a broken download?)")
-    return GgufHeader(version, metadata, tuple(tensors.values()), data_offset, cursor.file_bytes)
-
-
-def _value(cursor: _Cursor, key: str) -> Value:
-    kind = cursor.scalar(_U32)
-    is_array = kind == _ARRAY
-    kind = cursor.scalar(_U32) if is_array else kind
-    layout = _SCALARS.get(kind)
-    if layout is None and kind != _STRING:
-        raise cursor.error(f"is damaged: key {key!r} has the unknown value type {'array of ' * is_array}{kind}")
-    text = partial(cursor.text, f"bytes of {key!r}", MAX_STRING_BYTES)
-    element: Callable[[], Scalar] = partial(cursor.scalar, layout) if layout else text
-    if not is_array:
-        return element()
-    length = cursor.count(f"elements of {key!r}", MAX_ARRAY_LENGTH, (layout or _U64).size)
-    if length <= KEPT_ARRAY_LENGTH:
-        return tuple(element() for _ in range(length))
-    if layout:
-        cursor.skip(length * layout.size)
-    else:
-        for _ in range(length):
-            cursor.skip(cursor.scalar(_U64))
-    return LongArray(length)
-
-
-def _tensor(cursor: _Cursor, name: str) -> Tensor:
-    dimensions = cursor.scalar(_U32)
-    if not 1 <= dimensions <= MAX_DIMENSIONS:
-        raise cursor.error(f"is damaged: tensor {name!r} has {dimensions} dimensions; allowed: 1 to {MAX_DIMENSIONS}")
-    shape = tuple(cursor.scalar(_U64) for _ in range(dimensions))
-    type_id = cursor.scalar(_U32)
-    if type_id not in WEIGHT_TYPES_BY_ID:
-        raise cursor.error(f"cannot be read: tensor {name!r} has the unknown weight type {type_id}")
-    tensor = Tensor(name, shape, WEIGHT_TYPES_BY_ID[type_id])
-    if not 1 <= tensor.weights <= MAX_WEIGHTS or shape[0] % tensor.type.block_weights:
-        raise cursor.error(f"is damaged: tensor {name!r} of type {tensor.type.name} has the impossible shape {shape}")
-    return tensor
+    @property
+    def file_bytes(self) -> int:
+        """All files together [bytes]."""
+        return sum(header.file_bytes for header in self.headers)
 
 
 def spec_from_gguf(path: Path) -> ModelSpec:
-    """Describe the language model in a GGUF file; where its layers differ, by the largest.
+    """Describe the model in a GGUF file, or in several of which ``path`` is any; its path is then that of the first.
 
     Raises:
-        InputError: there is no readable file at ``path``.
-        FileFormatError: the file cannot be read, or holds no complete decoder.
+        InputError: there is no readable file at ``path``, or a part of the model is missing.
+        FileFormatError: a file cannot be read, or they hold no complete model.
+    """
+    parts = read_parts(path)
+    first = parts.paths[0]
+    kind = parts.metadata.get("general.type")
+    if isinstance(kind, str) and kind in _OTHER_KINDS:
+        raise FileFormatError(f"{path} cannot be used as a model: it is {_OTHER_KINDS[kind]}")
+    named = _PART_NAME.fullmatch(first.name)
+    name = named["stem"] if named and len(parts.paths) > 1 else first.stem
+    tensors = parts.tensors
+    if not tensors:
+        raise FileFormatError(f"{path} cannot be used as a model: it holds no tensors, only a vocabulary or settings")
+    shape = shape_from_metadata(parts.metadata, tensors, name, SOURCE, complain_about=str(path))
+    return ModelSpec(
+        name=name,
+        shape=shape,
+        tensors=tensors,
+        metadata_bytes=parts.file_bytes - sum(tensor.size_bytes for tensor in tensors),
+        path=first,
+        source=SOURCE,
+        n_merges=_length(parts.metadata.get("tokenizer.ggml.merges")),
+        doubts=doubts(parts.metadata, shape, tensors),
+    )
+
+
+def read_parts(path: Path) -> Parts:
+    """Read the header of a GGUF file, and of the other parts beside it if it is one of several.
+
+    Raises:
+        InputError: a file is missing or cannot be read.
+        FileFormatError: a file is damaged, or the parts do not belong together.
     """
     header = read_header(path)
-    unusable = f"{path} cannot be used as a model:"
+    count = _whole(path, header, _COUNT, 0)
+    if count <= 1:
+        return Parts((path,), (header,))
+    if count > MAX_PARTS:
+        raise FileFormatError(f"{path} is damaged: it claims to be one of {count} parts; at most {MAX_PARTS} are plausible")
+    own_number = _whole(path, header, _NUMBER, -1)
+    named = _PART_NAME.fullmatch(path.name)
+    if named is None or int(named["number"]) != own_number + 1 or int(named["count"]) != count:
+        expected = f"NAME-{own_number + 1:05d}-of-{count:05d}.gguf"
+        raise FileFormatError(f"{path} is part {own_number + 1} of {count}; call it {expected}, or its other parts are not found")
+    paths = tuple(path.with_name(f"{named['stem']}-{number:05d}-of-{count:05d}{path.suffix}") for number in range(1, count + 1))
+    missing = [other.name for other in paths if other != path and not other.is_file()]
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise InputError(f"{path} is one of {count} parts; missing beside it: {', '.join(missing[:3])}{more}")
+    headers = tuple(header if other == path else read_header(other) for other in paths)
+    _check_parts(paths, headers)
+    return Parts(paths, headers)
 
-    def number(key: str, default: int | None = None, least: int = 1, most: int = MAX_NUMBER) -> int:
-        if (value := header.metadata.get(key, default)) is None:
-            raise FileFormatError(f"{unusable} it has no key {key!r}")
-        numbers = value if isinstance(value, tuple) else (value,)
-        whole = [number for number in numbers if type(number) is int]
-        if not whole or not least <= max(whole) <= most:
-            raise FileFormatError(f"{unusable} its key {key!r} is {value!r:.80}; expected a whole number from {least} to {most}")
-        return max(whole)
 
-    arch = header.metadata.get("general.architecture", "")
-    if not isinstance(arch, str) or not _ARCHITECTURE.fullmatch(arch):
-        raise FileFormatError(f"{unusable} its key 'general.architecture' is {f'{arch!r:.80}' if arch else 'missing'}")
-    if number("split.count", default=1, least=0) > 1:
-        raise FileFormatError(f"{unusable} it is one part of several; join them with: llama-gguf-split --merge")
-    table = next((tensor.shape for tensor in header.tensors if tensor.name == "token_embd.weight"), ())
-    if len(table) != 2:
-        raise FileFormatError(f"{unusable} it has no embedding table (is it a vocabulary, an adapter or a projector?)")
-    n_embd, n_heads = number(f"{arch}.embedding_length"), number(f"{arch}.attention.head_count")
-    pattern, usual = header.metadata.get(f"{arch}.attention.sliding_window_pattern"), _SLIDING_PATTERNS.get(arch, 1)
-    return ModelSpec(
-        name=path.stem,
-        architecture=arch,
-        n_layers=number(f"{arch}.block_count", most=MAX_LAYERS),
-        n_embd=n_embd,
-        n_heads=n_heads,
-        n_kv_heads=number(f"{arch}.attention.head_count_kv", default=n_heads),
-        head_dim=number(f"{arch}.attention.key_length", default=n_embd // n_heads),
-        n_ff=number(f"{arch}.feed_forward_length"),
-        n_vocab=table[1],
-        context_length=number(f"{arch}.context_length"),
-        tensors=header.tensors,
-        sliding_window=number(f"{arch}.attention.sliding_window", default=0, least=0),
-        # Some converters write one flag per layer instead of a period: those models keep their architecture's usual one.
-        sliding_pattern=pattern if type(pattern) is int and 1 <= pattern <= MAX_LAYERS and usual > 1 else usual,
-        path=path,
-        source="GGUF header",
-    )
+def _check_parts(paths: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
+    """Complain unless the parts belong together and hold every tensor once."""
+    total = _whole(paths[0], headers[0], _TENSORS, -1)
+    names: set[str] = set()
+    for index, (path, header) in enumerate(zip(paths, headers, strict=True)):
+        for key, expected in ((_NUMBER, index), (_COUNT, len(paths)), (_TENSORS, total)):
+            if (found := _whole(path, header, key, -1)) != expected:
+                raise FileFormatError(f"{path} does not belong to {paths[0]}: its key {key!r} is {found} instead of {expected}")
+        for tensor in header.tensors:
+            if tensor.name in names:
+                raise FileFormatError(f"{path} does not belong to {paths[0]}: tensor {tensor.name!r:.80} is in two parts")
+            names.add(tensor.name)
+    if len(names) != total:
+        raise FileFormatError(f"{paths[0]} and its other parts hold {len(names)} tensors instead of {total}")
+
+
+def _whole(path: Path, header: GgufHeader, key: str, default: int) -> int:
+    value = header.metadata.get(key, default)
+    if type(value) is not int:
+        raise FileFormatError(f"{path} is damaged: its key {key!r} is {value!r:.80}; expected a whole number")
+    return value
+
+
+def _length(value: Value | None) -> int:
+    return value.length if isinstance(value, LongArray) else len(value) if isinstance(value, tuple) else 0

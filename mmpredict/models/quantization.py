@@ -1,6 +1,6 @@
-"""Weight types of GGUF files: block length, bytes per block, and what the CPU backend repacks.
+"""Weight types of GGUF files: block length, bytes per block, and what they become where a row fits no block.
 
-Source: llama.cpp ``ggml/src/ggml.c`` (type traits) and ``ggml/src/ggml-cpu/repack.cpp``.
+Source: llama.cpp ``ggml/src/ggml.c`` (type traits) and ``src/llama-quant.cpp``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ class WeightType:
         gguf_id: number of the type in a GGUF file.
         block_weights: weights per block [1].
         block_bytes: bytes per block [bytes].
-        repacked: whether the CPU backend (x86, AVX2) copies matrices of this type into its own layout.
+        repacked: whether the CPU backend copies matrices of this type into its own layout on x86 with AVX2
+            (``mmpredict.models.repacking`` knows other processors, and the exceptions).
     """
 
     name: str
@@ -74,10 +75,10 @@ _TYPES = (
 WEIGHT_TYPES = {weight_type.name: weight_type for weight_type in _TYPES}
 WEIGHT_TYPES_BY_ID = {weight_type.gguf_id: weight_type for weight_type in _TYPES}
 
-# llama.cpp stores a row that no 256-block divides in a 32-block type (src/llama-quant.cpp).
-_SHORT_ROW_FALLBACK = {
-    **dict.fromkeys(("tq1_0", "tq2_0"), "q4_0"),
-    **dict.fromkeys(("q2_k", "q3_k", "iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_xs"), "iq4_nl"),
+# The type that llama.cpp takes for a row that no block of the wanted one divides (src/llama-quant.cpp, tensor_type_fallback).
+SHORT_ROW_FALLBACK = {
+    **dict.fromkeys(("tq1_0", "tq2_0", "q2_0", "q2_k", "q3_k"), "q4_0"),
+    **dict.fromkeys(("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_xs"), "iq4_nl"),
     "q4_k": "q5_0",
     "q5_k": "q5_1",
     "q6_k": "q8_0",
@@ -100,7 +101,7 @@ def storable_type(wanted: WeightType, row_weights: int) -> WeightType:
     """The type in which llama.cpp stores a row of ``row_weights`` when ``wanted`` is asked for; ``f16`` fits every row."""
     if row_weights % wanted.block_weights == 0:
         return wanted
-    fallback = WEIGHT_TYPES[_SHORT_ROW_FALLBACK.get(wanted.name, "f16")]
+    fallback = WEIGHT_TYPES[SHORT_ROW_FALLBACK.get(wanted.name, "f16")]
     if row_weights % fallback.block_weights == 0:
         return fallback
     return WEIGHT_TYPES["f16"]

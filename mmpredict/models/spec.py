@@ -1,4 +1,4 @@
-"""What a model is, byte for byte: its tensors, and the sizes that follow from them."""
+"""What a model is, byte for byte: its hyperparameters, its tensors, and the sizes that follow from them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from mmpredict.models.quantization import WeightType, tensor_bytes
+from mmpredict.models.shape import Shape
 
-KV_CELL_PADDING = 256  # llama.cpp pads the cells of a KV cache to this (src/llama-context.cpp)
-F16_BYTES = 2
+OUTPUT, EMBEDDING = "output.weight", "token_embd.weight"
+# Only looked up, never multiplied with.
+TABLES = frozenset({EMBEDDING, "position_embd.weight", "token_types.weight", "per_layer_token_embd.weight"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +37,30 @@ class Tensor:
 
     @property
     def is_matrix(self) -> bool:
-        """Whether a step multiplies with it (norms and biases are vectors, the embedding table is only looked up)."""
-        return len(self.shape) >= 2 and self.name != "token_embd.weight"
+        """Whether a step multiplies with it (norms and biases are vectors, embedding tables are only looked up)."""
+        return len(self.shape) >= 2 and self.name not in TABLES
+
+    @property
+    def is_expert(self) -> bool:
+        """Whether it holds the matrices of all experts of a layer, of which a token passes only some."""
+        return "_exps." in self.name
+
+    @property
+    def layer(self) -> int | None:
+        """The block it belongs to; ``None`` for embedding, output and what else stands outside."""
+        head, _, rest = self.name.partition("blk.")
+        number = rest.partition(".")[0]
+        return int(number) if not head and number.isdigit() else None
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixGroup:
-    """All matrices of one weight type that a step multiplies every token with."""
+    """All matrices of one weight type that steps multiply with, those of experts apart from the others."""
 
     type: WeightType
     weights: int
     size_bytes: int
+    experts: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,31 +69,23 @@ class ModelSpec:
 
     Attributes:
         name: the name by which it was asked for.
-        architecture: GGUF architecture (``llama``, ``qwen2``, ``gemma3``).
-        n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab: shape [1].
-        context_length: training context [tokens].
+        shape: its hyperparameters.
         tensors: every tensor of the file.
-        sliding_window: window of the local attention layers [tokens]; 0 when every layer sees everything.
-        sliding_pattern: every ``sliding_pattern``-th layer is global when there is a window.
+        metadata_bytes: what the file holds besides (vocabulary, chat template, padding), where known or estimated [bytes].
         path: the file, once it exists.
         source: where the description comes from.
+        n_merges: merges of a byte-pair vocabulary [1].
+        doubts: what is assumed where a rule is not known.
     """
 
     name: str
-    architecture: str
-    n_layers: int
-    n_embd: int
-    n_heads: int
-    n_kv_heads: int
-    head_dim: int
-    n_ff: int
-    n_vocab: int
-    context_length: int
+    shape: Shape
     tensors: tuple[Tensor, ...]
-    sliding_window: int = 0
-    sliding_pattern: int = 1
+    metadata_bytes: int = 0
     path: Path | None = None
     source: str = ""
+    n_merges: int = 0
+    doubts: tuple[str, ...] = ()
 
     @cached_property
     def parameters(self) -> int:
@@ -90,62 +97,76 @@ class ModelSpec:
         """All tensors as stored [bytes]."""
         return sum(tensor.size_bytes for tensor in self.tensors)
 
+    @property
+    def file_bytes(self) -> int:
+        """The whole file [bytes]."""
+        return self.weight_bytes + self.metadata_bytes
+
     @cached_property
     def tied_output(self) -> bool:
         """Whether the embedding table is also the output matrix."""
-        return not any(tensor.name == "output.weight" for tensor in self.tensors)
+        return self.shape.tied and not any(tensor.name == OUTPUT for tensor in self.tensors)
 
     @cached_property
-    def output_matrix(self) -> Tensor:
-        """The matrix that turns a hidden state into logits; evaluated only for tokens whose logits are wanted."""
-        wanted = "token_embd.weight" if self.tied_output else "output.weight"
-        return next(tensor for tensor in self.tensors if tensor.name == wanted)
+    def output_matrix(self) -> Tensor | None:
+        """The matrix that turns a hidden state into logits, for tokens whose logits are wanted; encoders have none."""
+        wanted = EMBEDDING if self.tied_output else OUTPUT
+        return next((tensor for tensor in self.tensors if tensor.name == wanted), None)
 
     @cached_property
     def body_groups(self) -> tuple[MatrixGroup, ...]:
-        """The matrices that every token passes (all but embedding table and output), by type."""
-        groups: dict[str, list[Tensor]] = {}
+        """The matrices that tokens pass (all but embedding tables and output), by type, experts apart."""
+        groups: dict[tuple[str, bool], list[Tensor]] = {}
         for tensor in self.tensors:
-            if tensor.is_matrix and tensor.name != "output.weight":
-                groups.setdefault(tensor.type.name, []).append(tensor)
+            if tensor.is_matrix and tensor.name != OUTPUT:
+                groups.setdefault((tensor.type.name, tensor.is_expert), []).append(tensor)
         return tuple(
-            MatrixGroup(members[0].type, sum(t.weights for t in members), sum(t.size_bytes for t in members))
-            for _, members in sorted(groups.items())
+            MatrixGroup(members[0].type, sum(t.weights for t in members), sum(t.size_bytes for t in members), experts)
+            for (_, experts), members in sorted(groups.items())
         )
 
     @cached_property
-    def repacked_bytes(self) -> int:
-        """Matrices that the CPU backend copies into its own layout [bytes]; a tied output matrix is copied too."""
-        body = sum(group.size_bytes for group in self.body_groups if group.type.repacked)
-        return body + (self.output_matrix.size_bytes if self.output_matrix.type.repacked else 0)
+    def weight_types(self) -> frozenset[str]:
+        """Names of the types that steps multiply with."""
+        output = {self.output_matrix.type.name} if self.output_matrix else set()
+        return frozenset({group.type.name for group in self.body_groups} | output)
+
+    def expert_coverage(self, tokens: float) -> float:
+        """Expected share of a layer's experts that a batch touches: 1 − (1 − k/E)^n [1]."""
+        experts = self.shape.experts
+        return 1.0 if experts is None else 1.0 - (1.0 - experts.used / experts.total) ** tokens
+
+    def pass_bytes(self, tokens: float = 1) -> float:
+        """Weights that one evaluation of ``tokens`` tokens by all layers and the output reads [bytes]."""
+        coverage = self.expert_coverage(tokens)
+        body = sum(group.size_bytes * (coverage if group.experts else 1.0) for group in self.body_groups)
+        return body + (self.output_matrix.size_bytes if self.output_matrix else 0)
+
+    @cached_property
+    def active_parameters(self) -> float:
+        """Weights that one token passes, embedding tables apart [1]."""
+        coverage = self.expert_coverage(1)
+        body = sum(group.weights * (coverage if group.experts else 1.0) for group in self.body_groups)
+        return body + (self.output_matrix.weights if self.output_matrix else 0)
+
+    @cached_property
+    def attention_widths(self) -> tuple[tuple[float, float], ...]:
+        """How far layers see [tokens, infinite without a window], and the key and value widths of all their heads, summed [1]."""
+        widths: dict[float, float] = {}
+        shape = self.shape
+        for layer in range(shape.n_layers - shape.n_draft_layers):
+            if shape.is_recurrent(layer) or not shape.kv_heads(layer):
+                continue
+            limit, head = float("inf"), shape.key_dim + shape.value_dim
+            if shape.latent:
+                head = 2 * shape.latent.kv_rank + shape.latent.rope_dim
+            if shape.window and shape.is_local(layer):
+                limit = float(shape.window.tokens)
+                head = (shape.window.key_dim or shape.key_dim) + (shape.window.value_dim or shape.value_dim)
+            widths[limit] = widths.get(limit, 0.0) + shape.heads(layer) * head
+        return tuple(sorted(widths.items()))
 
     @cached_property
     def windowed_layers(self) -> int:
         """Layers whose attention sees only the sliding window [1]."""
-        if not self.sliding_window:
-            return 0
-        return sum(1 for layer in range(self.n_layers) if layer % self.sliding_pattern < self.sliding_pattern - 1)
-
-    @cached_property
-    def pass_bytes(self) -> int:
-        """Weights that one evaluation of all layers and of the output reads [bytes]."""
-        return sum(group.size_bytes for group in self.body_groups) + self.output_matrix.size_bytes
-
-    @property
-    def kv_bytes_per_cell_layer(self) -> int:
-        """Keys and values of one token in one layer, 16-bit [bytes]."""
-        return 2 * self.n_kv_heads * self.head_dim * F16_BYTES
-
-    def kv_cache_bytes(self, context_tokens: int, slots: int, batch_tokens: int) -> int:
-        """Size of a unified KV cache as llama.cpp allocates it [bytes].
-
-        Local layers hold ``window · slots + ubatch`` cells at most (``src/llama-kv-cache-iswa.cpp``).
-        """
-        cells = _padded(context_tokens)
-        local_cells = min(cells, _padded(self.sliding_window * slots + batch_tokens))
-        global_layers = self.n_layers - self.windowed_layers
-        return self.kv_bytes_per_cell_layer * (global_layers * cells + self.windowed_layers * local_cells)
-
-
-def _padded(cells: int) -> int:
-    return -(-cells // KV_CELL_PADDING) * KV_CELL_PADDING
+        return sum(self.shape.window.local) if self.shape.window else 0

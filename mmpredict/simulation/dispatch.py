@@ -30,7 +30,7 @@ def assign(plan: Plan, workload: Workload) -> dict[str, str]:
 
 
 def check_context(plan: Plan, workload: Workload, instance_of: Mapping[str, str]) -> None:
-    """Make sure that requests fit: all slots share one cache, so the largest that may be in flight together must.
+    """Make sure that requests fit: each into a slot's own cache, or those in flight together into the cache that all share.
 
     Raises:
         InputError: they do not.
@@ -42,11 +42,14 @@ def check_context(plan: Plan, workload: Workload, instance_of: Mapping[str, str]
                 (request.prompt_tokens + request.output_tokens for request in workload.requests if instance_of[request.id] == name),
                 reverse=True,
             )
-            together = min(instance.slots, stage.concurrency or instance.slots)
-            if sum(sizes[:together]) > instance.context_tokens:
+            together = min(instance.slots, stage.concurrency or instance.slots) if instance.unified else 1
+            holds, what = (instance.context_tokens, "context that its slots share")
+            if not instance.unified:
+                holds, what = (instance.cache.slot_cells, "part of the context that is each slot's own")
+            if sum(sizes[:together]) > holds:
                 raise InputError(
                     f"{name}: the {min(together, len(sizes))} largest requests in flight together need {sum(sizes[:together])} "
-                    f"tokens, the context that its slots share holds {instance.context_tokens}; raise server.context_tokens"
+                    f"tokens, the {what} holds {holds}; raise server.context_tokens"
                 )
 
 

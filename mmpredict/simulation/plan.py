@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mmpredict.errors import InputError
+from mmpredict.models.cache import CacheOptions
 
 DEFAULT_SLOTS = 4  # llama-server without -np: 4 slots over one unified KV cache
 DEFAULT_BATCH_TOKENS = 2048
 DEFAULT_UBATCH_TOKENS = 512
 DEFAULT_CONTEXT_TOKENS = 4096
+DEFAULT_CACHE_TYPE = "f16"
 YIELDING_SPINCOUNT = 1000
 """``GOMP_SPINCOUNT`` that gives a core up soon after a barrier is found closed; see ``docs/design.md``, waiting rule."""
 
@@ -30,6 +32,8 @@ class InstancePlan:
         context_tokens: cells of the unified KV cache [tokens].
         slots: sequences served at a time.
         batch_tokens, ubatch_tokens: logical and physical batch (``-b``, ``-ub``) [tokens].
+        unified: whether all slots share the cells of the cache, or each has its part.
+        key_type, value_type: storage of keys and of values.
 
     Raises:
         InputError: a number is out of range.
@@ -43,6 +47,14 @@ class InstancePlan:
     slots: int = DEFAULT_SLOTS
     batch_tokens: int = DEFAULT_BATCH_TOKENS
     ubatch_tokens: int = DEFAULT_UBATCH_TOKENS
+    unified: bool = True
+    key_type: str = DEFAULT_CACHE_TYPE
+    value_type: str = DEFAULT_CACHE_TYPE
+
+    @property
+    def cache(self) -> CacheOptions:
+        """Set-up of its context."""
+        return CacheOptions(self.context_tokens, self.slots, self.ubatch_tokens, self.unified, self.key_type, self.value_type)
 
     def __post_init__(self) -> None:
         limits = {
@@ -56,6 +68,7 @@ class InstancePlan:
             value = getattr(self, field_name)
             if not low <= value <= high:
                 raise InputError(f"instance {self.name!r}: {field_name} is {value}; it must be between {low} and {high}")
+        _ = self.cache  # a cache type that does not exist is an error here, not in the server
         if self.spincount is not None and not 0 <= self.spincount <= 10**12:
             raise InputError(f"instance {self.name!r}: spincount is {self.spincount}; it must be 0 or more")
 

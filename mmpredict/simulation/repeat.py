@@ -88,7 +88,7 @@ def _warnings(plan: Plan, specs: Mapping[str, ModelSpec], coefficients: Coeffici
     kernels = {name for steps in coefficients.steps.values() for name in steps.kernels}
     for name in sorted({instance.model for instance in plan.instances}):
         spec = specs[name]
-        used = {group.type.name for group in spec.body_groups} | {spec.output_matrix.type.name}
+        used = spec.weight_types
         if used - kernels:
             found.append(
                 f"{name} holds weights of a type that was not calibrated ({', '.join(sorted(used - kernels))}): its speed is a "

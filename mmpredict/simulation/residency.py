@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mmpredict.cost.placement import repacked_bytes
 from mmpredict.errors import DoesNotFitError
+from mmpredict.models.cache import cache_bytes
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import InstancePlan, Plan
 from mmpredict.units import format_bytes
@@ -41,4 +43,4 @@ def largest_private_bytes(plan: Plan, specs: Mapping[str, ModelSpec]) -> int:
 
 
 def _private_bytes(instance: InstancePlan, spec: ModelSpec) -> int:
-    return spec.repacked_bytes + spec.kv_cache_bytes(instance.context_tokens, instance.slots, instance.ubatch_tokens)
+    return repacked_bytes(spec) + cache_bytes(spec.shape, instance.cache)

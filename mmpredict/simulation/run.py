@@ -110,14 +110,7 @@ class _Run:
 
     def _load(self, name: str, stacked: bool) -> Any:
         instance = self.plan.instance(name)
-        cost = self.costs.instance(
-            self.specs[instance.model],
-            instance.threads,
-            instance.spincount,
-            instance.context_tokens,
-            instance.slots,
-            instance.ubatch_tokens,
-        )
+        cost = self.costs.instance(self.specs[instance.model], instance.threads, instance.spincount, instance.cache)
         solo_s = cost.load_s(self.cold)
         start_s = self.env.now
         yield self.machine.start(Demand("load", 1, False, solo_s, 0.0, False)).done

@@ -169,5 +169,5 @@ class LlamaServer:
                 job.finished.succeed()
 
     def _demand(self, phase: Phase, solo_s: float, passes: int) -> Demand:
-        layers = float(passes * self._cost.spec.n_layers)
+        layers = float(passes * self._cost.spec.shape.n_trunk_layers)
         return Demand(phase, self._cost.threads, self._cost.yielding, solo_s, layers, self._stacked)

@@ -24,8 +24,10 @@ from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients, Kernel, StepCoefficients
 from mmpredict.cost.loading import load_s
 from mmpredict.cost.memory import instance_memory
+from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.cost.step import PromptPiece, StepCost, StepFeatures, batch_features, decode_features
 from mmpredict.errors import InputError, NotCalibratedError
+from mmpredict.models.cache import CacheOptions, cache_bytes
 from mmpredict.models.spec import ModelSpec
 from mmpredict.models.synthetic import synthetic_spec
 from mmpredict.simulation.plan import DEFAULT_CONTEXT_TOKENS, DEFAULT_SLOTS, DEFAULT_UBATCH_TOKENS, YIELDING_SPINCOUNT
@@ -52,6 +54,7 @@ WORK = {
     "long prompt": ([], [PromptPiece(0, 2000, True)]),
     "prompt and decodes": ([70, 900], [PromptPiece(0, 60, True)]),
 }
+OPTIONS = CacheOptions(DEFAULT_CONTEXT_TOKENS, DEFAULT_SLOTS, DEFAULT_UBATCH_TOKENS)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +205,7 @@ def company(set_up: str, spincount: int | None, sums: dict[str, float], episode:
             alone_tokens_per_s = 30.0
             speed_frac = total * part
             if stacked and phase == "decode":
-                speed_frac = 1 / (2 + STALL_LAYER_S * SPECS[model].n_layers * alone_tokens_per_s)
+                speed_frac = 1 / (2 + STALL_LAYER_S * SPECS[model].shape.n_layers * alone_tokens_per_s)
             values: dict[str, float | int | str] = {
                 "set_up": set_up,
                 "phase": phase,
@@ -224,13 +227,13 @@ def rows(truth: dict[int, StepCoefficients], coefficients: Coefficients) -> list
         made.append(Measurement(row.kind, row.model, CORES, YIELDING_SPINCOUNT, values))
     made += [Measurement("request", PROTOCOL.models[0], 2, None, {"tokens": 8, "overhead_s": value}) for value in OVERHEADS_S]
     for name, spec in SPECS.items():
-        kv_cache_bytes = spec.kv_cache_bytes(DEFAULT_CONTEXT_TOKENS, DEFAULT_SLOTS, DEFAULT_UBATCH_TOKENS)
+        kv_cache_bytes = cache_bytes(spec.shape, OPTIONS)
         for cold in (0, 1) if name in PROTOCOL.pair else (0,):
             duration_s = load_s(spec, kv_cache_bytes, bool(cold), coefficients.loading)
             made.append(
                 Measurement("load", name, 2, None, {"cold": cold, "kv_cache_bytes": kv_cache_bytes, "duration_s": duration_s})
             )
-        memory = instance_memory(spec, DEFAULT_CONTEXT_TOKENS, DEFAULT_SLOTS, DEFAULT_UBATCH_TOKENS, coefficients.memory)
+        memory = instance_memory(spec, OPTIONS, EMBEDDED, threads=2).host
         values = {
             "context_tokens": DEFAULT_CONTEXT_TOKENS,
             "slots": DEFAULT_SLOTS,
@@ -245,7 +248,7 @@ def rows(truth: dict[int, StepCoefficients], coefficients: Coefficients) -> list
         made += company("yielding", YIELDING_SPINCOUNT, dict.fromkeys(both, YIELDING), episode)
     for episode in range(4):
         made += company("spinning", None, SPINNING, episode, stacked=episode == 3)
-    layers = SPECS[PROTOCOL.pair[0]].n_layers
+    layers = SPECS[PROTOCOL.pair[0]].shape.n_layers
     stalled = {"steps": 3, "solo_s": 0.1, "duration_s": 0.1 + 3 * layers * STALL_LAYER_S}
     made.append(Measurement("stacked", PROTOCOL.pair[0], 2, None, stalled))
     return made
@@ -301,8 +304,7 @@ def test_loads_are_recovered(fitted: Coefficients, coefficients: Coefficients) -
 
 
 def test_memory_is_recovered(fitted: Coefficients, coefficients: Coefficients) -> None:
-    for name in ("process_bytes", "embedding_rows", "feed_forward_rows"):
-        assert getattr(fitted.memory, name) == pytest.approx(getattr(coefficients.memory, name), rel=1e-3), name
+    assert fitted.memory.log_spread == coefficients.memory.log_spread, "exact measurements leave the floor"
 
 
 def test_requests_cost_the_median(fitted: Coefficients) -> None:
@@ -318,7 +320,7 @@ def test_exact_measurements_leave_no_error_but_the_floors(fitted: Coefficients) 
 def test_a_fitted_model_predicts_what_it_was_made_from(fitted: Coefficients, truth: dict[int, StepCoefficients]) -> None:
     spec = synthetic_spec(UNSEEN[0])
     for threads in (1, 2):
-        cost = CostModel(fitted).instance(spec, threads, None, 4096, 4, 512)
+        cost = CostModel(fitted).instance(spec, threads, None, OPTIONS)
         exact = StepCost(truth[threads])
         assert cost.decode_s([100, 200], 50) == pytest.approx(exact.duration_s(decode_features(spec, [100, 200], 50)), rel=0.01)
         assert cost.batch_s([], [PromptPiece(0, 200, True)]) == pytest.approx(exact.duration_s(prefill(spec, 200)), rel=0.01)
@@ -359,7 +361,7 @@ def test_no_measurement_is_no_calibration() -> None:
 
 
 def test_protocols_refuse_types_that_cannot_be_measured() -> None:
-    with pytest.raises(InputError, match="'iq2_xs' cannot be measured; allowed: f16, "):
+    with pytest.raises(InputError, match=r"'iq2_xs' cannot be measured; allowed: .*f16, "):
         Protocol.of_types(("q8_0", "iq2_xs"))
     with pytest.raises(InputError, match="no weight type to measure"):
         Protocol.of_types(())

@@ -39,8 +39,11 @@ def test_every_verb_is_known() -> None:
         "execute",
         "validate",
         "doctor",
+        "estimate",
+        "fit",
+        "documents",
         *(f"calibrate {word}" for word in ("run", "fit", "show")),
-        *(f"hardware {word}" for word in ("list", "show")),
+        *(f"hardware {word}" for word in ("list", "show", "detect")),
         *(f"models {word}" for word in ("list", "show", "synthesize")),
     }
 
@@ -59,7 +62,13 @@ def test_help_has_an_example_that_can_be_typed(words: tuple[str, ...], call: Cal
 def test_models(call: Call, place: Path) -> None:
     listed = call("models", "list")
     assert listed.code == 0
-    assert re.search(r"smollm2-135m +llama +135 M weights", listed.out)
+    assert re.search(r"smollm2-135m +llama +135 M +text-generation +smollm2:135m", listed.out)
+    assert re.search(r"qwen3-30b-a3b-2507 +qwen3moe +30\.5 B \(3\.\d B active\) +text-generation +qwen3:30b", listed.out)
+    few = json.loads(call("models", "list", "mixtral", "--json").out)["models"]
+    assert [(model["name"], model["parameters"]) for model in few] == [
+        ("mixtral-8x7b", 46_702_792_704),
+        ("mixtral-8x22b", 140_630_071_296),
+    ]
     shown = json.loads(call("models", "show", "synthetic:smollm2-135m@q8_0", "--json").out)
     assert (shown["schema_version"], shown["parameters"], shown["layers"]) == (1, 134_515_008, 30)
     assert f"{shown['weight_bytes']} (" in call("models", "show", "synthetic:smollm2-135m@q8_0").out

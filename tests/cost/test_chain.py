@@ -18,18 +18,19 @@ from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw
 from mmpredict.cost.loading import load_s
 from mmpredict.cost.step import PromptPiece, StepCost, decode_features
 from mmpredict.errors import FileFormatError, InputError
-from mmpredict.models.catalog import catalog_spec
+from mmpredict.models.cache import CacheOptions, cache_bytes
+from mmpredict.models.catalog import uniform_spec
 from mmpredict.models.quantization import weight_type
 from mmpredict.models.spec import ModelSpec
 
-SPEC = catalog_spec("smollm2-360m", weight_type("q4_0"))
+SPEC = uniform_spec("smollm2-360m", weight_type("q4_0"))
 PROMPT = [PromptPiece(0, 100, True)]
 
 
 def instance(
     coefficients: Coefficients, threads: int, spec: ModelSpec = SPEC, draw: Draw | None = None, **options: int
 ) -> InstanceCost:
-    return CostModel(coefficients, draw).instance(spec, threads, options.get("spincount"), 4096, 4, 512)
+    return CostModel(coefficients, draw).instance(spec, threads, options.get("spincount"), CacheOptions(4096, 4, 512))
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=4), st.integers(1, 50))
@@ -100,7 +101,7 @@ def test_the_waiting_rule_has_its_price_with_several_threads_only(coefficients: 
 
 
 def test_a_load_includes_the_cache_that_is_filled(coefficients: Coefficients) -> None:
-    kv_cache_bytes = SPEC.kv_cache_bytes(4096, 4, 512)
+    kv_cache_bytes = cache_bytes(SPEC.shape, CacheOptions(4096, 4, 512))
     for cold in (False, True):
         assert instance(coefficients, 2).load_s(cold) == load_s(SPEC, kv_cache_bytes, cold, coefficients.loading)
 

@@ -8,6 +8,7 @@ import pytest
 
 from mmpredict.cost.coefficients import Coefficients, LoadCoefficients
 from mmpredict.cost.loading import load_features, load_s
+from mmpredict.cost.placement import repacked_bytes
 from mmpredict.models.spec import ModelSpec
 
 NAMES = ("smollm2-135m@q8_0", "smollm2-135m@q4_0", "gemma3-270m@q4_0", "probe-wide@q8_0")
@@ -28,7 +29,7 @@ def test_a_load_adds_up(make_spec: Callable[[str], ModelSpec]) -> None:
         start_s=0.5, mapped_byte_s=1e-10, private_byte_s=2e-10, vocabulary_s=1e-6, cold_byte_s=1e-9, log_spread=0
     )
     expected_s = (
-        0.5 + 1e-10 * spec.weight_bytes + 2e-10 * (spec.repacked_bytes + KV_CACHE_BYTES) + 0.128256 + 1e-9 * spec.weight_bytes
+        0.5 + 1e-10 * spec.weight_bytes + 2e-10 * (repacked_bytes(spec) + KV_CACHE_BYTES) + 0.128256 + 1e-9 * spec.weight_bytes
     )
     assert load_s(spec, KV_CACHE_BYTES, True, own) == pytest.approx(expected_s, rel=1e-12)
 
@@ -44,5 +45,5 @@ def test_repacking_and_a_larger_cache_cost_time(coefficients: Coefficients, make
 def test_only_the_reading_tells_cold_from_warm(make_spec: Callable[[str], ModelSpec]) -> None:
     spec = make_spec("gemma3-270m@q4_0")
     warm, cold = (load_features(spec, KV_CACHE_BYTES, state) for state in (False, True))
-    assert warm[:-1] == cold[:-1] == (1.0, spec.weight_bytes, spec.repacked_bytes + KV_CACHE_BYTES, 262144)
+    assert warm[:-1] == cold[:-1] == (1.0, spec.weight_bytes, repacked_bytes(spec) + KV_CACHE_BYTES, 262144)
     assert (warm[-1], cold[-1]) == (0.0, spec.weight_bytes)

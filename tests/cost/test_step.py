@@ -20,13 +20,13 @@ from mmpredict.cost.step import (
     far_fraction,
     kernel_weight_s,
 )
-from mmpredict.models.catalog import catalog_spec
+from mmpredict.models.catalog import uniform_spec
 from mmpredict.models.quantization import weight_type
 from mmpredict.models.spec import ModelSpec
 
-PLAIN = catalog_spec("smollm2-135m", weight_type("q8_0"))
-WINDOWED = catalog_spec("gemma3-270m", weight_type("q4_0"))
-UNTIED = catalog_spec("probe-wide", weight_type("q4_0"))
+PLAIN = uniform_spec("smollm2-135m", weight_type("q8_0"))
+WINDOWED = uniform_spec("gemma3-270m", weight_type("q4_0"))
+UNTIED = uniform_spec("probe-wide", weight_type("q4_0"))
 SPECS = [PLAIN, WINDOWED, UNTIED]
 
 specs = st.sampled_from(SPECS)
@@ -51,20 +51,20 @@ def assert_equal(one: StepFeatures, other: StepFeatures) -> None:
 
 def cells_seen(spec: ModelSpec, layer: int, position: int) -> int:
     """Cells that the token at ``position`` (from 0) of a sequence attends to, itself included, in one layer."""
-    local = spec.sliding_window and layer % spec.sliding_pattern < spec.sliding_pattern - 1
-    return min(position + 1, spec.sliding_window) if local else position + 1
+    window = spec.shape.window
+    return min(position + 1, window.tokens) if window and window.local[layer] else position + 1
 
 
 def brute_force_macs(spec: ModelSpec, first: int, tokens: int) -> float:
     return sum(
-        2.0 * spec.n_heads * spec.head_dim * cells_seen(spec, layer, position)
-        for layer in range(spec.n_layers)
+        2.0 * spec.shape.n_heads * spec.shape.key_dim * cells_seen(spec, layer, position)
+        for layer in range(spec.shape.n_layers)
         for position in range(first, first + tokens)
     )
 
 
 def test_the_windowed_model_has_local_and_global_layers() -> None:
-    assert (WINDOWED.windowed_layers, WINDOWED.n_layers, WINDOWED.sliding_window) == (15, 18, 512)
+    assert (WINDOWED.windowed_layers, WINDOWED.shape.n_layers, WINDOWED.shape.window.tokens) == (15, 18, 512)
 
 
 @given(specs, st.integers(0, 1500), st.integers(0, 300))
@@ -109,7 +109,7 @@ def test_a_prompt_in_pieces_is_the_same_work(spec: ModelSpec, lengths: list[int]
         assert (
             (other.prompts, other.logits, other.decode_macs)
             == (whole.prompts, whole.logits, whole.decode_macs)
-            == (1, spec.n_vocab, 0)
+            == (1, spec.shape.n_vocab, 0)
         )
     assert together.layers == whole.layers <= parts.layers
 
@@ -127,7 +127,7 @@ def test_every_token_passes_the_body_and_every_sampled_one_the_output(
     body = sum(group.weights for group in spec.body_groups)
     sampled = len(deep) + 1
     assert token_weights(features) == pytest.approx((len(deep) + prompt) * body + sampled * spec.output_matrix.weights)
-    assert features.layers == spec.n_layers * -(-(len(deep) + prompt) // ubatch)
+    assert features.layers == spec.shape.n_layers * -(-(len(deep) + prompt) // ubatch)
     assert max(tokens for _, tokens in features.weights) <= max(ubatch, sampled)
     assert features.decode_macs == pytest.approx(sum(brute_force_macs(spec, depth, 1) for depth in deep))
 
@@ -168,12 +168,15 @@ def test_more_prompt_never_costs_less(
 
 @given(specs, depths, st.integers(1, 1000))
 def test_a_layer_or_a_wider_vocabulary_more_never_costs_less(cost: StepCost, spec: ModelSpec, deep: list[int], tokens: int) -> None:
-    last = f"blk.{spec.n_layers - 1}."
-    copies = [replace(t, name=t.name.replace(last, f"blk.{spec.n_layers}.")) for t in spec.tensors if t.name.startswith(last)]
-    taller = replace(spec, n_layers=spec.n_layers + 1, tensors=(*spec.tensors, *copies))
+    last = f"blk.{spec.shape.n_layers - 1}."
+    copies = [replace(t, name=t.name.replace(last, f"blk.{spec.shape.n_layers}.")) for t in spec.tensors if t.name.startswith(last)]
+    window = spec.shape.window and replace(spec.shape.window, local=(*spec.shape.window.local, True))
+    taller = replace(
+        spec, shape=replace(spec.shape, n_layers=spec.shape.n_layers + 1, window=window), tensors=(*spec.tensors, *copies)
+    )
     wide = {"token_embd.weight", "output.weight"}
     wider_tensors = tuple(replace(t, shape=(t.shape[0], 2 * t.shape[1])) if t.name in wide else t for t in spec.tensors)
-    wider = replace(spec, n_vocab=2 * spec.n_vocab, tensors=wider_tensors)
+    wider = replace(spec, shape=replace(spec.shape, n_vocab=2 * spec.shape.n_vocab), tensors=wider_tensors)
     for features_of in (
         lambda model: batch_features(model, deep, [PromptPiece(0, tokens, True)], 512),
         lambda model: decode_features(model, deep, tokens),
@@ -206,8 +209,8 @@ def test_a_step_adds_up_to_the_equation(coefficients: Coefficients) -> None:
 def test_weights_that_the_caches_hold_are_not_read_from_memory(coefficients: Coefficients) -> None:
     features = decode_features(PLAIN, [0], 3)
     assert far_fraction(features, 0) == 1.0
-    assert far_fraction(features, PLAIN.pass_bytes / 4) == pytest.approx(0.75)
-    assert far_fraction(features, PLAIN.pass_bytes) == far_fraction(features, 1e12) == 0.0
+    assert far_fraction(features, PLAIN.pass_bytes() / 4) == pytest.approx(0.75)
+    assert far_fraction(features, PLAIN.pass_bytes()) == far_fraction(features, 1e12) == 0.0
     slow = coefficients.steps[1].model_copy(update={"bandwidth_bytes_per_s": 1e9})
     durations_s = [StepCost(slow.model_copy(update={"cache_bytes": size})).duration_s(features) for size in (0, 5e7, 1e8, 1e12)]
     assert durations_s[0] > durations_s[1] > durations_s[2] > durations_s[3]
@@ -218,7 +221,7 @@ def test_memory_limits_a_token_to_its_bandwidth(coefficients: Coefficients) -> N
     own = coefficients.steps[4].model_copy(update={"cache_bytes": 0.0, "bandwidth_bytes_per_s": 1e9})
     unlimited = own.model_copy(update={"bandwidth_bytes_per_s": 1e15})
     token, prompt = decode_features(PLAIN, [0], 1), batch_features(PLAIN, [], [PromptPiece(0, 512, False)], 512)
-    assert StepCost(own).duration_s(token) == pytest.approx(PLAIN.pass_bytes / 1e9, rel=0.1)
+    assert StepCost(own).duration_s(token) == pytest.approx(PLAIN.pass_bytes() / 1e9, rel=0.1)
     assert StepCost(own).duration_s(token) > 5 * StepCost(unlimited).duration_s(token)
     assert StepCost(own).duration_s(prompt) == StepCost(unlimited).duration_s(prompt)
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.live
 def test_completes_exactly_what_was_asked(server: EmbeddedServer) -> None:
     with CompletionClient(server.url) as client:
         for seed, (prompt_tokens, output_tokens) in enumerate([(1, 1), (60, 7), (60, 7)]):
-            done = client.stream(unique_prompt(prompt_tokens, seed, SPEC.n_vocab), output_tokens, 20.0)
+            done = client.stream(unique_prompt(prompt_tokens, seed, SPEC.shape.n_vocab), output_tokens, 20.0)
             assert (done.prompt_tokens, done.cached_tokens, done.output_tokens) == (prompt_tokens, 0, output_tokens)
             assert len(done.token_times_s) == output_tokens
             assert 0 <= done.slot < 3
@@ -39,7 +39,7 @@ def test_completes_exactly_what_was_asked(server: EmbeddedServer) -> None:
 
 
 def test_the_same_prompt_is_computed_again(server: EmbeddedServer) -> None:
-    prompt = unique_prompt(40, 0, SPEC.n_vocab)
+    prompt = unique_prompt(40, 0, SPEC.shape.n_vocab)
     with CompletionClient(server.url) as client:
         assert [client.stream(prompt, 1, 20.0).cached_tokens for _ in range(5)] == [0] * 5
 
@@ -48,9 +48,9 @@ def test_reports_its_buffers(server: EmbeddedServer, small_model: Path) -> None:
     sizes = server.buffer_bytes()
     assert set(sizes) >= {"mapped_model", "kv", "compute", "output"}
     assert sizes["mapped_model"] == pytest.approx(small_model.stat().st_size, rel=0.02)
-    keys_and_values = 2 * SPEC.n_layers * SPEC.n_kv_heads * SPEC.head_dim * 2
+    keys_and_values = 2 * SPEC.shape.n_layers * SPEC.shape.n_kv_heads * SPEC.shape.key_dim * 2
     assert sizes["kv"] == pytest.approx(keys_and_values * 256, abs=0.01 * MIB)
-    assert sizes["output"] == pytest.approx(3 * SPEC.n_vocab * 4, abs=0.01 * MIB)
+    assert sizes["output"] == pytest.approx(3 * SPEC.shape.n_vocab * 4, abs=0.01 * MIB)
 
 
 def test_start_time_has_parts(server: EmbeddedServer) -> None:
@@ -69,14 +69,14 @@ def test_listens_on_this_machine_only(server: EmbeddedServer) -> None:
 
 def test_says_why_it_rejects_a_request(server: EmbeddedServer) -> None:
     with CompletionClient(server.url) as client, pytest.raises(RequestFailure) as caught:
-        client.stream(unique_prompt(300, 0, SPEC.n_vocab), 1, 20.0)
+        client.stream(unique_prompt(300, 0, SPEC.shape.n_vocab), 1, 20.0)
     assert caught.value.reason is FailureReason.BAD_REQUEST
     assert "request (300 tokens) exceeds the available context size (256 tokens)" in caught.value.detail
 
 
 def test_truncates_at_the_context(server: EmbeddedServer) -> None:
     with CompletionClient(server.url) as client:
-        done = client.stream(unique_prompt(252, 0, SPEC.n_vocab), 8, 60.0)
+        done = client.stream(unique_prompt(252, 0, SPEC.shape.n_vocab), 8, 60.0)
     assert done.truncated
     assert done.output_tokens == 4
 

@@ -17,6 +17,9 @@ from mmpredict.simulation.plan import InstancePlan
 
 STUB = """
 import types
+def ggml_type(number):
+    return number
+
 class CommonParams:
     def __init__(self):
         self.model = types.SimpleNamespace()

@@ -383,7 +383,7 @@ def test_calibration_interrupted_while_servers_are_watched(small_model: Path, tm
     interruption = Interruption("serving")
     plan = InstancePlan("watched", UNSEEN, 1, context_tokens=4096)
     with EmbeddedServer.start(plan, small_model, tmp_path / "log") as server:
-        bench = Bench(server.url, resolve(UNSEEN).n_vocab)
+        bench = Bench(server.url, resolve(UNSEEN).shape.n_vocab)
         interruption.watch("long on it")
         with pytest.raises(KeyboardInterrupt):
             together([lambda: bench.speed("decode", 60.0)] * 2)

@@ -5,82 +5,47 @@ from __future__ import annotations
 import os
 import struct
 import tracemalloc
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import BinaryIO
 
 import pytest
+from gguf_image import (
+    ARRAY,
+    BOOL,
+    DATA_BYTES,
+    F32,
+    HUGE,
+    KEYS,
+    N_EMBD,
+    N_VOCAB,
+    STRING,
+    TABLE_BYTES,
+    TENSORS,
+    U8,
+    U32,
+    U64,
+    array,
+    image,
+    key,
+    tensor,
+    text,
+    u32,
+    u64,
+    with_keys,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpredict.errors import FileFormatError, InputError
-from mmpredict.models import gguf
-from mmpredict.models.gguf import GgufHeader, LongArray, read_header, spec_from_gguf
+from mmpredict.models import cursor, header, string_walk
+from mmpredict.models.gguf import spec_from_gguf
+from mmpredict.models.header import GgufHeader, read_header
+from mmpredict.models.keys import MAX_LAYERS, LongArray
 from mmpredict.models.quantization import WEIGHT_TYPES
 from mmpredict.models.spec import Tensor
+from mmpredict.models.string_walk import walk_strings
 from mmpredict.units import MIB
-
-HUGE = 2**60
-U8, U32, F32, BOOL, STRING, ARRAY, U64 = 0, 4, 6, 7, 8, 9, 10
-Q8_0 = WEIGHT_TYPES["q8_0"].gguf_id
-N_EMBD, N_VOCAB = 64, 41
-
-
-def u32(number: int) -> bytes:
-    return struct.pack("<I", number)
-
-
-def u64(number: int) -> bytes:
-    return struct.pack("<Q", number)
-
-
-def text(content: str, claimed: int | None = None) -> bytes:
-    return u64(len(content.encode()) if claimed is None else claimed) + content.encode()
-
-
-def key(name: str, kind: int, value: bytes) -> bytes:
-    return text(name) + u32(kind) + value
-
-
-def array(name: str, kind: int, values: Sequence[bytes], claimed: int | None = None) -> bytes:
-    return key(name, ARRAY, u32(kind) + u64(len(values) if claimed is None else claimed) + b"".join(values))
-
-
-def tensor(name: str, shape: Sequence[int], type_id: int = Q8_0, offset: int = 0, dimensions: int | None = None) -> bytes:
-    extents = b"".join(map(u64, shape))
-    return text(name) + u32(len(shape) if dimensions is None else dimensions) + extents + u32(type_id) + u64(offset)
-
-
-KEYS = {
-    "general.architecture": key("general.architecture", STRING, text("llama")),
-    "llama.block_count": key("llama.block_count", U32, u32(3)),
-    "llama.embedding_length": key("llama.embedding_length", U32, u32(N_EMBD)),
-    "llama.attention.head_count": key("llama.attention.head_count", U32, u32(4)),
-    "llama.feed_forward_length": key("llama.feed_forward_length", U32, u32(192)),
-    "llama.context_length": key("llama.context_length", U32, u32(2048)),
-}
-TABLE_BYTES = N_EMBD // 32 * 34 * N_VOCAB
-NORM_OFFSET = -(-TABLE_BYTES // 32) * 32
-TENSORS = [tensor("token_embd.weight", [N_EMBD, N_VOCAB]), tensor("output_norm.weight", [N_EMBD], 0, NORM_OFFSET)]
-DATA_BYTES = NORM_OFFSET + 4 * N_EMBD
-
-
-def image(
-    keys: Sequence[bytes] = tuple(KEYS.values()),
-    tensors: Sequence[bytes] = tuple(TENSORS),
-    data_bytes: int = DATA_BYTES,
-    start: bytes = b"GGUF" + u32(3),
-    n_tensors: int | None = None,
-    n_keys: int | None = None,
-    alignment: int = 32,
-) -> bytes:
-    counts = u64(len(tensors) if n_tensors is None else n_tensors) + u64(len(keys) if n_keys is None else n_keys)
-    header = start + counts + b"".join(keys) + b"".join(tensors)
-    return header + bytes(-len(header) % alignment) + bytes(data_bytes)
-
-
-def with_keys(*more: bytes, without: str = "") -> bytes:
-    return image([value for name, value in KEYS.items() if name != without] + list(more))
 
 
 @pytest.fixture(scope="module")
@@ -104,16 +69,6 @@ def test_small_file_is_read_back(scratch: Path) -> None:
     )
     assert header.data_offset == len(content) - DATA_BYTES
     assert header.file_bytes == len(content)
-
-
-def test_spec_of_a_small_file(scratch: Path) -> None:
-    scratch.write_bytes(image())
-    spec = spec_from_gguf(scratch)
-    assert (spec.name, spec.architecture, spec.path, spec.source) == ("small", "llama", scratch, "GGUF header")
-    assert (spec.n_layers, spec.n_embd, spec.n_heads, spec.n_kv_heads) == (3, N_EMBD, 4, 4)
-    assert (spec.head_dim, spec.n_ff, spec.n_vocab, spec.context_length) == (N_EMBD // 4, 192, N_VOCAB, 2048)
-    assert spec.tied_output
-    assert spec.windowed_layers == 0
 
 
 SCALARS = [(0, "B", 200), (1, "b", -3), (2, "H", 60000), (3, "h", -300), (4, "I", 2**31), (5, "i", -(2**31)), (6, "f", 0.5)]
@@ -230,8 +185,8 @@ def test_header_without_end_is_refused(scratch: Path) -> None:
     with scratch.open("wb") as handle:
         handle.write(image([], [], 0, n_keys=3)[:24])
         for number in range(3):
-            handle.write(array(f"k{number}", U64, [], claimed=gguf.MAX_ARRAY_LENGTH))
-            handle.seek(8 * gguf.MAX_ARRAY_LENGTH, os.SEEK_CUR)  # the arrays' content is a hole
+            handle.write(array(f"k{number}", U64, [], claimed=header.MAX_ARRAY_LENGTH))
+            handle.seek(8 * header.MAX_ARRAY_LENGTH, os.SEEK_CUR)  # the arrays' content is a hole
         handle.truncate()
     with pytest.raises(FileFormatError, match="header is longer than 64 MiB"):
         read_header(scratch)
@@ -240,7 +195,7 @@ def test_header_without_end_is_refused(scratch: Path) -> None:
 
 def test_file_that_shrinks_while_it_is_read(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scratch.write_bytes(image()[:100])
-    monkeypatch.setattr(gguf, "os", SimpleNamespace(fstat=lambda _: SimpleNamespace(st_size=10**6), SEEK_CUR=os.SEEK_CUR))
+    monkeypatch.setattr(header, "os", SimpleNamespace(fstat=lambda _: SimpleNamespace(st_size=10**6)))
     with pytest.raises(FileFormatError, match="became shorter"):
         read_header(scratch)
 
@@ -285,8 +240,8 @@ def test_damage_is_refused_or_harmless(scratch: Path, changes: list[tuple[int, b
         pass
     else:
         assert spec.weight_bytes <= length
-        assert 1 <= spec.n_layers <= gguf.MAX_LAYERS
-        assert 0 <= spec.windowed_layers <= spec.n_layers
+        assert 1 <= spec.shape.n_layers <= MAX_LAYERS
+        assert 0 <= spec.windowed_layers <= spec.shape.n_layers
     finally:
         peak_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -302,84 +257,91 @@ def test_noise_behind_the_magic_is_refused(scratch: Path, noise: bytes) -> None:
             spec_from_gguf(scratch)
 
 
-@pytest.mark.parametrize("name", KEYS)
-def test_missing_key_is_named(scratch: Path, name: str) -> None:
-    scratch.write_bytes(with_keys(without=name))
-    with pytest.raises(FileFormatError, match=name):
-        spec_from_gguf(scratch)
+class CountingFile:
+    """A file that counts what is read of it."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self.handle, self.reads, self.read_bytes = handle, 0, 0
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        return self.handle.seek(position, whence)
+
+    def read(self, count: int) -> bytes:
+        content = self.handle.read(count)
+        self.reads, self.read_bytes = self.reads + 1, self.read_bytes + len(content)
+        return content
 
 
-@pytest.mark.parametrize(
-    ("kind", "value"),
-    [
-        (U32, u32(0)),
-        (U32, u32(2**31)),
-        (5, struct.pack("<i", -4)),
-        (F32, struct.pack("<f", 4.0)),
-        (BOOL, b"\1"),
-        (STRING, text("4" * 10**5)),
-        (ARRAY, u32(U32) + u64(0)),
-        (ARRAY, u32(BOOL) + u64(2) + b"\1\1"),
-        (ARRAY, u32(U8) + u64(600) + b"\4" * 600),
-    ],
-)
-def test_implausible_hyperparameters_are_refused(scratch: Path, kind: int, value: bytes) -> None:
-    scratch.write_bytes(with_keys(key("llama.attention.head_count", kind, value), without="llama.attention.head_count"))
-    with pytest.raises(FileFormatError, match=r"llama\.attention\.head_count") as caught:
-        spec_from_gguf(scratch)
-    assert len(str(caught.value)) < len(str(scratch)) + 250
+def counted(path: Path) -> CountingFile:
+    with path.open("rb", buffering=0) as handle:
+        counting = CountingFile(handle)
+        header._parse(cursor.Cursor(path, counting, path.stat().st_size))  # type: ignore[arg-type]
+    return counting
 
 
-def test_more_layers_than_llama_cpp_allows(scratch: Path) -> None:
-    scratch.write_bytes(with_keys(key("llama.block_count", U32, u32(513)), without="llama.block_count"))
-    with pytest.raises(FileFormatError, match=r"block_count.* 513; expected a whole number from 1 to 512"):
-        spec_from_gguf(scratch)
-
-
-def test_per_layer_values_count_with_their_largest(scratch: Path) -> None:
-    heads = array("llama.attention.head_count_kv", U32, [u32(0), u32(2), u32(1)])
-    width = array("llama.feed_forward_length", U32, [u32(100), u32(300), u32(200)])
-    scratch.write_bytes(
-        with_keys(heads, width, key("llama.attention.key_length", U32, u32(48)), without="llama.feed_forward_length")
-    )
-    spec = spec_from_gguf(scratch)
-    assert (spec.n_kv_heads, spec.n_ff, spec.head_dim) == (2, 300, 48)
-
-
-@pytest.mark.parametrize(
-    ("architecture", "written", "windowed"),
-    [
-        ("llama", None, 0),
-        ("gemma2", None, 6),
-        ("gemma3", None, 10),
-        ("gemma3", key("gemma3.attention.sliding_window_pattern", U32, u32(3)), 8),
-        ("gemma3", array("gemma3.attention.sliding_window_pattern", BOOL, [b"\1"] * 12), 10),
-        ("llama", key("llama.attention.sliding_window_pattern", U32, u32(3)), 0),
-    ],
-)
-def test_sliding_windows(scratch: Path, architecture: str, written: bytes | None, windowed: int) -> None:
-    numbers = {"block_count": 12, "embedding_length": N_EMBD, "attention.head_count": 4, "feed_forward_length": 192}
-    numbers |= {"context_length": 2048, "attention.sliding_window": 512}
-    keys = [key("general.architecture", STRING, text(architecture))]
-    keys += [key(f"{architecture}.{name}", U32, u32(number)) for name, number in numbers.items()]
-    scratch.write_bytes(image(keys + ([written] if written else [])))
-    spec = spec_from_gguf(scratch)
-    assert spec.sliding_window == 512
-    assert spec.windowed_layers == windowed
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        (with_keys(key("split.count", 2, b"\3\0")), "one part of several"),
-        (image(tensors=[], data_bytes=0), "no embedding table"),
-        (image(tensors=[tensor("token_embd.weight", [N_EMBD])]), "no embedding table"),
-        (with_keys(key("general.architecture", STRING, text("a\nb")), without="general.architecture"), r"is 'a\\nb'"),
-        (with_keys(key("general.architecture", U32, u32(3)), without="general.architecture"), "is 3"),
-        (with_keys(key("llama.attention.head_count", U32, u32(65)), without="llama.attention.head_count"), "key_length"),
-    ],
-)
-def test_files_that_hold_no_whole_model(scratch: Path, content: bytes, complaint: str) -> None:
+def test_a_header_is_read_once_and_in_large_pieces(scratch: Path) -> None:
+    words = [text(f"token {number}") for number in range(200_000)]
+    content = with_keys(array("tokens", STRING, words), array("scores", F32, [bytes(4)] * 200_000), key("after", U32, u32(7)))
     scratch.write_bytes(content)
-    with pytest.raises(FileFormatError, match=f"cannot be used as a model: .*{complaint}"):
-        spec_from_gguf(scratch)
+    counting = counted(scratch)
+    strings_bytes = sum(map(len, words))
+    assert strings_bytes < counting.read_bytes < strings_bytes + 3 * cursor.WINDOW_BYTES, "numbers are not read"
+    assert counting.reads < 4 + strings_bytes // (cursor.WINDOW_BYTES // 2)
+    scratch.unlink()
+
+
+def plain_walk(window: bytes, position: int, most: int) -> tuple[int, int]:
+    walked = 0
+    while walked < most and position + 8 <= len(window):
+        position += 8 + struct.unpack_from("<Q", window, position)[0]
+        walked += 1
+    return walked, position
+
+
+STRINGS = st.one_of(
+    st.binary(min_size=1, max_size=12),
+    st.sampled_from(
+        [
+            b"",
+            b"\0",
+            b"\0" * 7,
+            b"\0" * 9,
+            b"ab\0\0\0\0\0\0\0",
+            bytes([1, 0, 0, 0, 0, 0, 0, 0, 65]),
+            b"x" * 255,
+            b"y" * 256,
+            b"z" * 700,
+        ]
+    ),
+)
+
+
+@given(
+    some=st.lists(STRINGS, min_size=1, max_size=12),
+    before=st.integers(0, 9),
+    cut=st.integers(0, 40),
+    most=st.integers(0, 12000),
+    odd=st.none() | st.tuples(st.integers(0, 10**6), st.binary(min_size=1, max_size=9)),
+)
+@settings(max_examples=150)
+def test_jumping_over_strings_arrives_where_walking_does(
+    some: list[bytes], before: int, cut: int, most: int, odd: tuple[int, bytes] | None
+) -> None:
+    content = bytearray(before) + b"".join(struct.pack("<Q", len(string)) + string for string in some * (6000 // len(some)))
+    if odd is not None:
+        place = before + odd[0] % (len(content) - before)
+        content[place : place + len(odd[1])] = odd[1]
+    window = bytes(content[: max(before + 8, len(content) - cut)])
+    assert walk_strings(window, before, most) == plain_walk(window, before, most)
+
+
+def test_a_vocabulary_is_passed_in_few_jumps() -> None:
+    words = [f"token {number}".encode() for number in range(10_000)]
+    words[5000] = b"x" * 300  # too long to be seen from afar
+    window = b"".join(struct.pack("<Q", len(word)) + word for word in words)
+    seen = string_walk._Seen(window)
+    assert seen.jump(0, 20_000)[0] == 5000
+    behind = sum(8 + len(word) for word in words[:5001])
+    assert seen.jump(behind, 20_000) == (4999, len(window))
+    assert seen.jump(behind + 1, 20_000) == (0, behind + 1)
+    assert seen.jump(behind, 7)[0] == 7

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mmpredict.cost.placement import repacked_bytes
 from mmpredict.errors import DoesNotFitError
+from mmpredict.models.cache import CacheOptions, cache_bytes
 from mmpredict.models.resolve import resolve
 from mmpredict.simulation.residency import check_memory, largest_private_bytes
 from mmpredict.strategy.table import make_plan
@@ -14,7 +16,7 @@ SPECS = {name: resolve(name) for name in MODELS}
 
 
 def private_bytes(name: str) -> int:
-    return SPECS[name].repacked_bytes + SPECS[name].kv_cache_bytes(4096, 4, 512)
+    return repacked_bytes(SPECS[name]) + cache_bytes(SPECS[name].shape, CacheOptions(4096, 4, 512))
 
 
 @pytest.mark.parametrize(("strategy", "together"), [("parallel", True), ("sequential", False)])

@@ -18,7 +18,8 @@ from mmpredict.cost.coefficients import Coefficients, Estimate
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.step import PromptPiece
 from mmpredict.errors import DoesNotFitError, InputError
-from mmpredict.models.catalog import catalog_spec
+from mmpredict.models.cache import CacheOptions
+from mmpredict.models.catalog import uniform_spec
 from mmpredict.models.quantization import weight_type
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.metrics import METRICS, summarize
@@ -33,7 +34,7 @@ from mmpredict.workload.request import Request, Workload
 MEMORY_BYTES = 64e9
 MODELS = ("small", "middle", "large")
 SPECS: dict[str, ModelSpec] = {
-    name: replace(catalog_spec(shape, weight_type(matrices)), name=name)
+    name: replace(uniform_spec(shape, weight_type(matrices)), name=name)
     for name, shape, matrices in (
         ("small", "smollm2-135m", "q8_0"),
         ("middle", "smollm2-360m", "q4_0"),
@@ -62,7 +63,7 @@ def run(
 
 
 def cost_of(coefficients: Coefficients, name: str, threads: int = 4) -> InstanceCost:
-    return CostModel(coefficients).instance(SPECS[name], threads, None, 4096, 4, 512)
+    return CostModel(coefficients).instance(SPECS[name], threads, None, CacheOptions(4096, 4, 512))
 
 
 def alone_s(cost: InstanceCost, request: Request) -> float:
@@ -389,7 +390,7 @@ def test_the_reader_is_warned_of_what_cannot_be_trusted(coefficients: Coefficien
     assert predict(coefficients, "parallel-divided", draws=1).warnings == ()
     (warning,) = predict(coefficients, "parallel", draws=1).warnings
     assert "12 threads on 4 cores" in warning and "divide the threads or set GOMP_SPINCOUNT" in warning
-    unmeasured = {"small": replace(catalog_spec("probe-wide", weight_type("q6_k")), name="small")}
+    unmeasured = {"small": replace(uniform_spec("probe-wide", weight_type("q6_k")), name="small")}
     plan = make_plan("sequential", ["small"], 4)
     found = predict_plan(plan, Workload((Request("r", "small", 1, 1),)), unmeasured, coefficients, MEMORY_BYTES, draws=1)
     assert any("small holds weights of a type that was not calibrated (q6_k)" in warning for warning in found.warnings)

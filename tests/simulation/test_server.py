@@ -19,7 +19,8 @@ from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import Contention, Demand
 from mmpredict.cost.step import PromptPiece
-from mmpredict.models.catalog import catalog_spec
+from mmpredict.models.cache import CacheOptions
+from mmpredict.models.catalog import uniform_spec
 from mmpredict.models.quantization import weight_type
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import RequestRow
@@ -27,7 +28,7 @@ from mmpredict.simulation.machine import Machine
 from mmpredict.simulation.server import LlamaServer
 
 FAIR = Contention(1, 1.0, 1.0, 1.0, 1.0, 0.0)
-SPEC = catalog_spec("smollm2-135m", weight_type("q8_0"))
+SPEC = uniform_spec("smollm2-135m", weight_type("q8_0"))
 
 
 @dataclass
@@ -246,7 +247,7 @@ def step_by_step(requests: Sequence[Asked], slots: int, batch_tokens: int, cost:
 
 @pytest.fixture(scope="module")
 def real_cost(coefficients: Coefficients) -> Callable[[int], Any]:
-    return lambda threads: CostModel(coefficients).instance(SPEC, threads, None, 65536, 4, 128)
+    return lambda threads: CostModel(coefficients).instance(SPEC, threads, None, CacheOptions(65536, 4, 128))
 
 
 @given(workloads(1.0), st.integers(1, 4), st.sampled_from([4, 64, 2048]), st.sampled_from([1, 2]))

@@ -1,0 +1,49 @@
+"""``mmpredict validate memory``: predicted memory against real servers."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import typer
+
+from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
+
+MEMORY = "memory"
+
+
+def validate_memory(as_json: bool, output: Path | None, quick: bool, out_of_tolerance: int) -> None:
+    """Measure, print, and leave with ``out_of_tolerance`` when a part is beyond its tolerance."""
+    from mmpredict.calibrate.memory_cases import QUICK_CASES, memory_cases
+    from mmpredict.calibrate.memory_check import run_checks
+    from mmpredict.calibrate.store import data_directory
+    from mmpredict.hardware.detect import usable_cores
+    from mmpredict.live.embedded import engine_build, require_engine
+    from mmpredict.models.synthetic import cache_directory
+    from mmpredict.report.memory import memory_table
+    from mmpredict.results.memory import passed, summary
+
+    require_engine()
+    cases = memory_cases(usable_cores())[: QUICK_CASES if quick else None]
+    raw_path = (output or data_directory() / "validation") / f"memory-{date.today().isoformat()}.jsonl"
+    with progress_bars() as bars, tempfile.TemporaryDirectory(prefix="mmpredict-") as logs:
+        rows = run_checks(
+            cases, cache_directory() / "models", Path(logs), raw_path, lambda label, fraction: bars("checking", label, fraction)
+        )
+    good = passed(rows)
+    if as_json:
+        print_json(
+            {
+                "schema_version": 1,
+                "engine": engine_build(),
+                "rows": [row.to_dict() for row in rows],
+                "parts": summary(rows),
+                "within_tolerance": good,
+            }
+        )
+    else:
+        OUTPUT.print(memory_table(rows))
+    remark(f"raw rows: {raw_path}")
+    if not good:
+        raise typer.Exit(out_of_tolerance)

@@ -1,0 +1,86 @@
+"""Memory of one model under changing options, in the words of results; every answer is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from mmpredict.cost.memory import InstanceMemory, MemoryParts, instance_memory
+from mmpredict.cost.overhead import OVERHEADS, Overhead
+from mmpredict.cost.placement import Placement, host_weights
+from mmpredict.models.cache import CacheOptions
+from mmpredict.models.spec import ModelSpec
+from mmpredict.results.estimate import Parts, Span
+
+INEXACT_SHARE = 0.3
+"""How far off a compute buffer is taken to be where another architecture's graph stands in for the model's (assumed)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gauge:
+    """Memory of one model in one engine.
+
+    Attributes:
+        spec: the model.
+        overhead: of the engine's process.
+        threads: worker threads [1].
+        shares_pages: whether the GPU works on mapped pages of the file itself, as with Metal.
+    """
+
+    spec: ModelSpec
+    overhead: Overhead
+    threads: int
+    shares_pages: bool = False
+    _known: dict[tuple[CacheOptions, Placement, float], InstanceMemory] = field(default_factory=dict)
+    _weights: dict[Placement, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """What identifies the model's file: two instances with the same share its pages."""
+        return str(self.spec.path or self.spec.name)
+
+    def at(self, options: CacheOptions, placement: Placement, context_bytes: float = 0.0) -> InstanceMemory:
+        """Memory with these options; ``context_bytes`` is what the process loses on the GPU [bytes]."""
+        key = (options, placement, context_bytes)
+        found = self._known.get(key)
+        if found is None:
+            weights = self._host_weights(placement)
+            found = instance_memory(self.spec, options, self.overhead, placement, self.threads, context_bytes, weights)
+            if self.shares_pages and placement.mapped and placement.gpu_layers:
+                found = replace(found, device=self._on_pages(found.device))
+            self._known[key] = found
+        return found
+
+    def idle_bytes(self, placement: Placement) -> float:
+        """Mapped pages that are only read to be copied: they stay where there is room, and give way at no cost [bytes]."""
+        if not placement.mapped:
+            return 0.0
+        mapped, copied = self._host_weights(placement)
+        in_place = self._host_weights(replace(placement, mapped=False))[1] - copied
+        return max(0.0, mapped - in_place)
+
+    def _host_weights(self, placement: Placement) -> tuple[float, float]:
+        """Weights on the host [bytes]: (mapped from the file, private copies)."""
+        found = self._weights.get(placement)
+        if found is None:
+            found = self._weights[placement] = host_weights(self.spec, placement)
+        return found
+
+    def _on_pages(self, device: MemoryParts) -> MemoryParts:
+        """A tied output matrix is the embedding table's own pages, which the host counts already."""
+        output = self.spec.output_matrix if self.spec.tied_output else None
+        return replace(device, mapped=device.weights - (output.size_bytes if output else 0), weights=0)
+
+    def process_bytes(self, slots: int) -> Span:
+        """Program, libraries, vocabulary: as measured for this engine, between the engines that were measured [bytes]."""
+        each = [overhead.shared_bytes + overhead.private_bytes(self.spec, slots) for overhead in OVERHEADS.values()]
+        return Span(self.overhead.shared_bytes + self.overhead.private_bytes(self.spec, slots), min(each), max(each))
+
+
+def parts(memory: MemoryParts) -> Parts:
+    """The same numbers as results keep them."""
+    return Parts(memory.mapped, memory.weights, memory.kv_cache, memory.compute, memory.output, memory.process)
+
+
+def inexact_bytes(memory: InstanceMemory, part: MemoryParts) -> float:
+    """How far the compute buffer of a part may be off [bytes]."""
+    return INEXACT_SHARE * part.compute if memory.doubts else 0.0
