@@ -16,7 +16,10 @@ from mmpredict.models.shape import Shape
 CELL_PADDING = 256  # of a context (src/llama-context.cpp) and of a window's cache
 STATE_BYTES = 4  # recurrent states are 32-bit
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")  # --cache-type-k, --cache-type-v
-ENCODERS = ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "modern-bert", "gemma-embedding", "clip", "whisper")
+WITHOUT_CACHE = frozenset(
+    ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "neo-bert", "eurobert", "modern-bert")
+    + ("gemma-embedding", "gemma-embedding2", "dream", "llada", "llada-moe", "rnd1", "clip", "whisper")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class CacheOptions:
 
 def layer_cache_bytes(shape: Shape, options: CacheOptions) -> tuple[int, ...]:
     """Cache of every layer [bytes]; 0 for a layer that keeps nothing."""
-    if shape.architecture in ENCODERS:
+    if shape.architecture in WITHOUT_CACHE:
         return (0,) * shape.n_layers
     return tuple(_layer_bytes(shape, layer, options) for layer in range(shape.n_layers))
 

@@ -22,7 +22,7 @@ from mmpredict.models.quantization import WEIGHT_TYPES, WeightType, storable_typ
 from mmpredict.models.rows import HINT, raw_rows, row
 from mmpredict.models.shape import Shape, at_layer
 from mmpredict.models.spec import ModelSpec, Tensor
-from mmpredict.models.vocabulary import metadata_bytes
+from mmpredict.models.vocabulary import merge_count, metadata_bytes
 
 __all__ = ["CATALOG", "Catalog", "canonical", "catalog_spec", "projector_spec", "row", "shape", "spec_of", "uniform_spec"]
 
@@ -188,6 +188,7 @@ def spec_of(
         shape=model,
         tensors=tensors,
         metadata_bytes=metadata_bytes(model, tensors, tokenizer),
+        n_merges=merge_count(model, tokenizer),
         source=model.source,
     )
 

@@ -71,6 +71,19 @@ _BY_VOCABULARY = {
     30522: "bert",
     30528: "nomic",
 }
+# ``tokenizer.ggml.merges`` as loaders print it; tokenizers of pieces have none, and the others about one per token.
+MERGES: dict[str, int] = {
+    "glm4": 318_088,
+    "llama3": 280_147,
+    "llama4": 439_802,
+    "o200k": 446_189,
+    "phi2": 50_000,
+    "phi4": 100_000,
+    "qwen2": 151_387,
+    "smollm": 48_900,
+    "tekken": 269_443,
+}
+_WITHOUT_MERGES = ("bert", "bert-2023", "gemma", "gemma3", "llama2", "mistral3", "nomic", "phi3", "pieces", "xlm-roberta", "none")
 _BYTES_PER_ENTRY = {
     "pieces": 24,  # a piece, its score and its type: as llama2, gemma
     "pairs": 40,  # a token, its type and the merge that makes it: as qwen2, phi4-mini, command-r
@@ -89,10 +102,20 @@ def tokenizer_bytes(shape: Shape, tokenizer: str = "") -> int:
         shape: the model.
         tokenizer: a name in ``TOKENIZERS``, or the kind of one (``pieces``, ``pairs``); guessed when empty.
     """
-    kind = tokenizer or _BY_VOCABULARY.get(shape.n_vocab) or ("pieces" if shape.architecture in _PIECES else "pairs")
+    kind = _kind(shape, tokenizer)
     if kind in TOKENIZERS:
         return TOKENIZERS[kind]
     return shape.n_vocab * _BYTES_PER_ENTRY[kind]
+
+
+def merge_count(shape: Shape, tokenizer: str = "") -> int:
+    """Merges of the tokenizer [1]; one per token where the number is not known.
+
+    Args:
+        shape, tokenizer: as for ``tokenizer_bytes``.
+    """
+    kind = _kind(shape, tokenizer)
+    return 0 if kind in _WITHOUT_MERGES else MERGES.get(kind, shape.n_vocab)
 
 
 def metadata_bytes(shape: Shape, tensors: Iterable[Tensor], tokenizer: str = "") -> int:
@@ -107,3 +130,7 @@ def metadata_bytes(shape: Shape, tensors: Iterable[Tensor], tokenizer: str = "")
         listed += _TENSOR_INFO + len(tensor.name) + _EXTENT * len(tensor.shape)
         padding += -tensor.size_bytes % _ALIGNMENT
     return _GGUF_HEADER + tokenizer_bytes(shape, tokenizer) + listed + padding
+
+
+def _kind(shape: Shape, tokenizer: str) -> str:
+    return tokenizer or _BY_VOCABULARY.get(shape.n_vocab) or ("pieces" if shape.architecture in _PIECES else "pairs")

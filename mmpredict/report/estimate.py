@@ -64,7 +64,7 @@ def parts_table(estimate: Estimate) -> Table:
 
 def pools_table(pools: Sequence[PoolEstimate]) -> Table:
     """What is needed of each memory, and what is left."""
-    table = _table(["memory", "needed", "bounds", "usable", "bounds", "remains", "installed", "verdict"], left=1)
+    table = _table(["memory", "needed", "bounds", "usable", "bounds", "remains", "verdict"], left=1)
     for pool in pools:
         table.add_row(
             pool.name,
@@ -73,7 +73,6 @@ def pools_table(pools: Sequence[PoolEstimate]) -> Table:
             format_bytes(pool.usable.value),
             _bounds(pool.usable),
             format_bytes(pool.remains_bytes),
-            format_bytes(pool.capacity_bytes),
             _verdict(pool),
         )
     return table
@@ -150,7 +149,7 @@ def advice_line(estimate: Estimate, advice: Advice) -> str:
 def _verdict(pool: PoolEstimate) -> str:
     if pool.verdict != "fits only if":
         return pool.verdict
-    return "likely fits" if pool.fits else "likely does not fit"
+    return "likely fits" if pool.fits else "likely not"
 
 
 def _alike(instances: Sequence[InstanceEstimate]) -> Iterator[tuple[InstanceEstimate, int]]:

@@ -130,4 +130,9 @@ class Documents:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"schema_version": 1, **asdict(self)}
+        found = asdict(self)
+        tables = {name: [dict(row) for row in found[name]] for name in ("placements", "footprints", "scenarios", "layers")}
+        for rows in tables.values():
+            for row in rows:
+                row |= {"why": list(row["why"])} if "why" in row else {}
+        return {"schema_version": 1, **found, **tables, "layers_why": list(self.layers_why)}

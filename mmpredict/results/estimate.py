@@ -251,7 +251,7 @@ class Estimate:
             "verdict": self.verdict,
             "fits": self.fits,
             "total_bytes": asdict(self.total),
-            "instances": [asdict(instance) for instance in self.instances],
+            "instances": [asdict(instance) | {"doubts": list(instance.doubts)} for instance in self.instances],
             "pools": [
                 asdict(pool) | {"remains_bytes": pool.remains_bytes, "verdict": pool.verdict, "fits": pool.fits}
                 for pool in self.pools
@@ -261,5 +261,7 @@ class Estimate:
             "defaults": list(self.defaults),
             "sources": list(self.sources),
             "doubts": list(self.doubts),
-            "advice": None if self.advice is None else asdict(self.advice),
+            "advice": None
+            if self.advice is None
+            else asdict(self.advice) | {"remedies": [asdict(r) for r in self.advice.remedies]},
         }

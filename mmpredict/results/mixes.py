@@ -73,4 +73,10 @@ class Mixes:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"schema_version": 1, **asdict(self)}
+        lists = {
+            name: list(getattr(self, name)) for name in ("pools", "budget_bytes", "why_not_more", "rules", "defaults", "doubts")
+        }
+        kinds = [asdict(one) | {"own_bytes": list(one.own_bytes), "shared_bytes": list(one.shared_bytes)} for one in self.kinds]
+        mixes = [asdict(one) | {"used_bytes": list(one.used_bytes), "remains_bytes": list(one.remains_bytes)} for one in self.mixes]
+        document = {"schema_version": 1, "hardware": self.hardware, "engine": self.engine, "goal": self.goal}
+        return {**document, **lists, "kinds": kinds, "mixes": mixes}

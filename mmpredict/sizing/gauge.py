@@ -54,9 +54,13 @@ class Gauge:
         """Mapped pages that are only read to be copied: they stay where there is room, and give way at no cost [bytes]."""
         if not placement.mapped:
             return 0.0
-        mapped, copied = self._host_weights(placement)
-        in_place = self._host_weights(replace(placement, mapped=False))[1] - copied
-        return max(0.0, mapped - in_place)
+        mapped, _ = self._host_weights(placement)
+        return max(0.0, mapped - self.in_place_bytes(placement))
+
+    def in_place_bytes(self, placement: Placement) -> float:
+        """Weights on the host that the CPU uses as they are [bytes]."""
+        copied = self._host_weights(replace(placement, mapped=True))[1]
+        return self._host_weights(replace(placement, mapped=False))[1] - copied
 
     def _host_weights(self, placement: Placement) -> tuple[float, float]:
         """Weights on the host [bytes]: (mapped from the file, private copies)."""

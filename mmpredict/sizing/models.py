@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from mmpredict.cost.overhead import overhead_of
 from mmpredict.errors import InputError
-from mmpredict.models.cache import ENCODERS
+from mmpredict.models.cache import WITHOUT_CACHE
 from mmpredict.models.shape import Kind
 from mmpredict.models.spec import ModelSpec
 from mmpredict.sizing.gauge import Gauge
@@ -49,7 +49,7 @@ def notes(spec: ModelSpec) -> tuple[str, ...]:
 
 def is_encoder(spec: ModelSpec) -> bool:
     """Whether it turns texts into vectors, with no cache."""
-    return spec.shape.kind == "text-embedding" or spec.shape.architecture in ENCODERS
+    return spec.shape.kind == "text-embedding" or spec.shape.architecture in WITHOUT_CACHE
 
 
 def gauge_of(spec: ModelSpec, machine: Machine, engine: Engine) -> Gauge:

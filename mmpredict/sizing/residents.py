@@ -67,11 +67,11 @@ def added(residents: Sequence[Resident]) -> tuple[Added, ...]:
         off_host, off_device = inexact_bytes(memory, memory.host), inexact_bytes(memory, memory.device)
         found.append(
             Added(
-                host=Span(host, host + process.low - process.value - off_host, host + process.high - process.value + off_host),
+                host=Span(host, host - (process.value - process.low) - off_host, host + (process.high - process.value) + off_host),
                 device=Span(
                     device,
-                    device + one.context.low - one.context.value - off_device,
-                    device + one.context.high - one.context.value + off_device,
+                    device - (one.context.value - one.context.low) - off_device,
+                    device + (one.context.high - one.context.value) + off_device,
                 ),
                 host_mapped=host_mapped,
                 device_mapped=device_mapped,

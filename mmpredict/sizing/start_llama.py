@@ -47,7 +47,8 @@ def start_llama_server(gauge: Gauge, wish: Wish, machine: Machine, residents: Se
     where = placement(wish, machine, layers, maps_by_itself(machine, layers))
     context = gpu_context(machine, layers)
     free = free_on_gpu(machine, residents) - context.value if layers else machine.host.capacity_bytes
-    start = Start(spec, options, where, auto_context, auto_layers)
+    in_place = 0.0 if layers else gauge.in_place_bytes(where)
+    start = Start(spec, options, where, auto_context, auto_layers, in_place)
     fitted = fit(start, free, lambda tried, placed: gauge.at(tried, placed, context.value))
     if machine.device is not None and not layers:
         defaults.append(NO_DEVICE)

@@ -51,9 +51,8 @@ def start_ollama(gauge: Gauge, wish: Wish, machine: Machine, residents: Sequence
     where = placement(wish, machine, layers, _maps(gauge, wish, machine, staying, layers, predicted))
     context = gpu_context(machine, layers)
     free = free_on_gpu(machine, staying) - context.value if layers else machine.host.capacity_bytes
-    fitted = fit(
-        Start(spec, options, where, False, auto_layers), free, lambda tried, placed: gauge.at(tried, placed, context.value)
-    )
+    start = Start(spec, options, where, False, auto_layers, 0.0 if layers else gauge.in_place_bytes(where))
+    fitted = fit(start, free, lambda tried, placed: gauge.at(tried, placed, context.value))
     final = fitted.placement
     if layers and not final.gpu_layers:
         final, context = replace(final, kept=frozenset()), gpu_context(machine, 0)
@@ -167,7 +166,7 @@ def _rules(wish: Wish, resident: Resident, machine: Machine, predicted: float, l
         if predicted > _DISAGREES * real or predicted * _DISAGREES < real:
             more = format_percent(predicted / real - 1, signed=True)
             found += [
-                f"{name}: Ollama predicts {format_bytes(predicted)}, {more} against the {format_bytes(real)} that the GPU would hold",
+                f"{name}: Ollama predicts {format_bytes(predicted)}, {more} against {format_bytes(real)} that the GPU would hold",
                 f"Ollama's prediction is the {ollama.EXPLANATION}, and up to 2 GiB for a large batch",
             ]
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Servers' own rules: what llama.cpp's --fit changes, what Ollama predicts and evicts, and what the system does when memory ends."""
+"""Servers' own rules: what --fit of llama.cpp changes, what Ollama predicts and evicts, what the system does in the end."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mmpredict.cost.admission.llama_fit import (
     Measure,
     Start,
     fit,
+    in_place_bytes,
     projected_on_gpu,
     projected_on_host,
 )
@@ -48,6 +49,7 @@ def fitted(spec: ModelSpec, free: float, options: CacheOptions = OPTIONS, auto_c
         placement=Placement(gpu_layers=most_gpu_layers(spec) if layers < 0 else layers, repacking=False),
         auto_context=auto_context,
         auto_layers=layers < 0,
+        in_place_bytes=0,
     )
     return fit(start, free, measured(spec))
 
@@ -149,8 +151,8 @@ def test_kept_tensors_move_from_the_gpu_to_the_host_byte_for_byte() -> None:
 
 
 def test_without_a_gpu_copied_matrices_are_overlooked() -> None:
-    start = Start(DENSE, OPTIONS, Placement(), False, False)
-    counted = projected_on_host(DENSE, OPTIONS, start.placement)
+    start = Start(DENSE, OPTIONS, Placement(), False, False, in_place_bytes(DENSE, Placement()))
+    counted = projected_on_host(DENSE, OPTIONS, start.in_place_bytes)
     copied = host_weights(DENSE, start.placement)[1]
     memory = measured(DENSE)(OPTIONS, replace(start.placement, mapped=False))
     assert copied > 0.3 * DENSE.weight_bytes

@@ -29,7 +29,9 @@ SMALL, LARGE, MIXTURE = "qwen2.5:0.5b", "qwen2.5:7b", "qwen3:30b-a3b"
 HOST = HardwareProfile.model_validate(
     {
         "name": "host",
-        "pools": {"ram": {"capacity_bytes": 16 * GIB, "usable_bytes": {"value": 12e9, "low": 10e9, "high": 14e9}, "swap_bytes": 4e9}},
+        "pools": {
+            "ram": {"capacity_bytes": 16 * GIB, "usable_bytes": {"value": 12e9, "low": 10e9, "high": 14e9}, "swap_bytes": 4e9}
+        },
         "processors": [{"kind": "cpu", "model": "eight cores", "cores": 8, "features": ["avx2", "fma", "f16c"]}],
     }
 )

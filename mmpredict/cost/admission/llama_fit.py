@@ -42,6 +42,7 @@ class Start:
         placement: with all layers that it would put on a GPU.
         auto_context: whether the context may shrink (no ``--ctx-size``).
         auto_layers: whether layers may stay behind (no ``--n-gpu-layers``).
+        in_place_bytes: see ``in_place_bytes``; only looked at without a GPU [bytes].
     """
 
     spec: ModelSpec
@@ -49,6 +50,7 @@ class Start:
     placement: Placement
     auto_context: bool
     auto_layers: bool
+    in_place_bytes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +75,19 @@ def projected_on_gpu(memory: InstanceMemory) -> float:
     return device.mapped + device.weights + device.kv_cache + device.compute
 
 
-def projected_on_host(spec: ModelSpec, options: CacheOptions, placement: Placement) -> float:
+def in_place_bytes(spec: ModelSpec, placement: Placement) -> float:
+    """Weights on the host that the CPU uses as they are [bytes]."""
+    copied = host_weights(spec, replace(placement, mapped=True))[1]
+    return host_weights(spec, replace(placement, mapped=False))[1] - copied
+
+
+def projected_on_host(spec: ModelSpec, options: CacheOptions, weights_bytes: float) -> float:
     """What ``--fit`` counts without a GPU [bytes]: weights that stay as they are, cache and compute buffer.
 
     Matrices that the CPU copies into a layout of its own are overlooked: their buffers count neither as the host's nor as a
     device's.
     """
-    copied = host_weights(spec, replace(placement, mapped=True))[1]
-    in_place = host_weights(spec, replace(placement, mapped=False))[1] - copied
-    return in_place + cache_bytes(spec.shape, options) + compute_buffer(spec.shape, options).bytes
+    return weights_bytes + cache_bytes(spec.shape, options) + compute_buffer(spec.shape, options).bytes
 
 
 def fit(start: Start, free_bytes: float, measure: Measure) -> Fitted:
@@ -97,7 +103,7 @@ def fit(start: Start, free_bytes: float, measure: Measure) -> Fitted:
     target = free_bytes - MARGIN_BYTES
 
     def used(options: CacheOptions, where: Placement = start.placement) -> float:
-        return projected_on_gpu(measure(options, where)) if on_gpu else projected_on_host(start.spec, options, where)
+        return projected_on_gpu(measure(options, where)) if on_gpu else projected_on_host(start.spec, options, start.in_place_bytes)
 
     options, needed = start.options, used(start.options)
     if needed <= target:

@@ -46,11 +46,11 @@ def compute_buffer(shape: Shape, options: CacheOptions, outputs: int | None = No
     Args:
         shape: hyperparameters.
         options: context, slots, physical batch and cache of the server.
-        outputs: tokens whose logits are computed at most; one per slot, as in llama-server, by default; models that make
-            embeddings compute all, whatever is asked for. Tools that reserve
-            logits for a whole batch, and llama-server before June 2026, have ``options.ubatch_tokens`` [tokens].
-        mixed_batches: whether the engine takes batches of tokens and ready embeddings together, for which it reserves three more
-            hidden states; the embedded engine does, llama.cpp as vendored in llama_cpp_python 0.3.36 did not.
+        outputs: tokens whose logits are computed at most; one per slot, as in llama-server, by default. Tools that reserve
+            logits for a whole batch, and llama-server before June 2026, have ``options.ubatch_tokens``. Models that make
+            embeddings compute all, whatever is asked for [tokens].
+        mixed_batches: whether the engine takes batches of tokens and ready embeddings together, for which it reserves room that
+            a batch of tokens never uses; the embedded engine does, llama.cpp as vendored in llama_cpp_python 0.3.36 did not.
     """
     name, family, exact = family_of(shape)
     if shape.architecture in SIGNAL_ENCODERS and shape.context_length:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-RUN = 4  # equal layers in a row that are built, or one more
+RUN = 5  # equal layers in a row that are built, or one more
 PERIODS = 3  # repetitions of a group that are built, or one more
 LONGEST_GROUP = 8
 

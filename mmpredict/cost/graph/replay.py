@@ -41,9 +41,9 @@ def replay(tape: Tape, watch: Watch | None = None) -> Replay:
         tape: the graph.
         watch: called with every tensor that gets memory (true) or gives it back (false).
     """
-    allocator = Allocator(HOST_ALIGNMENT_BYTES)
-    states = _replay(tape, tape.nodes, (allocator, allocator), watch)
-    return Replay(allocator.peak_bytes, 0, _steady(tape, states))
+    buffer = _Buffer(HOST_ALIGNMENT_BYTES)
+    states = _replay(tape, tape.nodes, (buffer, buffer), watch)
+    return Replay(buffer.allocator.peak_bytes, 0, _steady(tape, states))
 
 
 def replay_split(tape: Tape, watch: Watch | None = None) -> Replay:
@@ -54,47 +54,65 @@ def replay_split(tape: Tape, watch: Watch | None = None) -> Replay:
     nodes = _split(tape.nodes)
     for value in tape.inputs:
         value.on_host = True
-    host, device = Allocator(HOST_ALIGNMENT_BYTES), Allocator(DEVICE_ALIGNMENT_BYTES)
+    host, device = _Buffer(HOST_ALIGNMENT_BYTES), _Buffer(DEVICE_ALIGNMENT_BYTES)
     states = _replay(tape, nodes, (device, host), watch)
-    return Replay(host.peak_bytes, device.peak_bytes, _steady(tape, states))
+    return Replay(host.allocator.peak_bytes, device.allocator.peak_bytes, _steady(tape, states))
 
 
-def _replay(tape: Tape, nodes: list[Value], allocators: tuple[Allocator, Allocator], watch: Watch | None) -> list[State]:
-    """Replay, and return what was free at every mark of the tape."""
+class _Buffer:
+    """A buffer, and what is in it: start and size of every tensor, the oldest first [bytes]."""
+
+    __slots__ = ("allocator", "live")
+
+    def __init__(self, alignment_bytes: int) -> None:
+        self.allocator = Allocator(alignment_bytes)
+        self.live: dict[int, int] = {}
+
+
+def _replay(tape: Tape, nodes: list[Value], buffers: tuple[_Buffer, _Buffer], watch: Watch | None) -> list[State]:
+    """Replay, and return what the buffers held at every mark of the tape."""
     for value in nodes:
         for source in value.sources:
             source.home.readers += 1
     for value in tape.inputs:
-        value.place = allocators[value.on_host].take(value.bytes)
-        value.live = True
-        if watch:
-            watch(value, True)
+        if value.bytes:
+            _place(value, buffers[value.on_host], watch)
     states: list[State] = []
-    marks = iter(tape.marks)
+    marks = iter(tape.marks if tape.cuts else ())
     mark = next(marks, None)
     for value in nodes:
         if value.bytes:
-            if not (value.in_place and _take_over(value)):
-                value.place = allocators[value.on_host].take(value.bytes)
-            value.live = True
-            if watch:
-                watch(value, True)
+            _place(value, buffers[value.on_host], watch)
         for source in value.sources:
             home = source.home
             home.readers -= 1
             if not home.readers and home.live and not home.kept:
                 home.live = False
-                allocators[home.on_host].give(home.place, home.bytes)
+                buffer = buffers[home.on_host]
+                buffer.allocator.give(home.place, home.bytes)
+                del buffer.live[home.place]
                 if watch:
                     watch(home, False)
         while value is mark:
-            states.append((allocators[0].free_blocks, allocators[1].free_blocks))
+            states.append((tuple(buffers[0].live.items()), tuple(buffers[1].live.items())))
             mark = next(marks, None)
     return states
 
 
 def _steady(tape: Tape, states: list[State]) -> bool:
+    """Whether memory looked the same, the roles of all tensors included, wherever layers were left out."""
     return all(states[entry] in (states[entry - period], states[entry - 2 * period]) for entry, period in tape.cuts)
+
+
+def _place(value: Value, buffer: _Buffer, watch: Watch | None) -> None:
+    if not (value.in_place and _take_over(value)):
+        value.place = buffer.allocator.take(value.bytes)
+    else:
+        del buffer.live[value.place]
+    buffer.live[value.place] = value.bytes
+    value.live = True
+    if watch:
+        watch(value, True)
 
 
 def _take_over(value: Value) -> bool:
