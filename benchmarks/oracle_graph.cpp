@@ -33,6 +33,22 @@ void * const somewhere = reinterpret_cast<void *>(0x1000000);
 
 const char * buffer_type_name(ggml_backend_buffer_type_t) { return "Nowhere"; }
 size_t buffer_type_alignment(ggml_backend_buffer_type_t) { return device_alignment; }
+
+// As CUDA's: beside its result, flash attention wants copies of keys and values in 16 bits (ggml-cuda/fattn-common.cuh).
+size_t buffer_type_size(ggml_backend_buffer_type_t, const ggml_tensor * t) {
+    size_t size = ggml_nbytes(t);
+    if (t->op == GGML_OP_FLASH_ATTN_EXT) {
+        const ggml_tensor * k = t->src[1], * v = t->src[2];
+        const bool apart = !v->view_src || (v->view_src != k && v->view_src != k->view_src);
+        for (const ggml_tensor * s : { k, apart ? v : nullptr }) {
+            if (s && s->type != GGML_TYPE_F16) {
+                size = GGML_PAD(size, 128) + ggml_nelements(s) * sizeof(ggml_fp16_t);
+            }
+        }
+    }
+    return size;
+}
+
 void * buffer_base(ggml_backend_buffer_t) { return somewhere; }
 void buffer_fill(ggml_backend_buffer_t, ggml_tensor *, uint8_t, size_t, size_t) {}
 void buffer_write(ggml_backend_buffer_t, ggml_tensor *, const void *, size_t, size_t) {}
@@ -90,7 +106,7 @@ ggml_backend_device device = {
     nullptr,
 };
 ggml_backend_buffer_type nowhere = {
-    { buffer_type_name, buffer_make, nullptr, buffer_type_alignment, nullptr, nullptr, nullptr, nullptr }, &device, nullptr
+    { buffer_type_name, buffer_make, nullptr, buffer_type_alignment, nullptr, buffer_type_size, nullptr, nullptr }, &device, nullptr
 };
 ggml_backend_dev_t device_at(ggml_backend_reg_t, size_t) { return &device; }
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmpredict.cli.console import OUTPUT, print_json
+from mmpredict.cli.served import model_of
 
 if TYPE_CHECKING:
     from mmpredict.results.estimate import Estimate
@@ -16,7 +21,10 @@ if TYPE_CHECKING:
 
 DOES_NOT_FIT = 3
 
-Models = Annotated[list[str], typer.Argument(metavar="MODEL…", help="Models, loaded in this order; twice the same: two instances.")]
+Models = Annotated[
+    list[str],
+    typer.Argument(metavar="MODEL…", help="Loaded in this order; of a running server: http://127.0.0.1:PORT or ollama://TAG."),
+]
 Hardware = Annotated[str, typer.Option("--hardware", help="Machine (mmpredict hardware list).")]
 EngineName = Annotated[str, typer.Option("--engine", help="llama-server, ollama or embedded: whose defaults and rules hold.")]
 Context = Annotated[
@@ -67,52 +75,33 @@ def estimate(
 
     Example: mmpredict estimate qwen2.5:7b --hardware rtx-4090 --ctx 32k --kv-type q8_0
     """
-    from mmpredict.sizing.question import question
+    with _uncollected():
+        from mmpredict.sizing.question import question
 
-    wish = read_wish(
-        engine,
-        context,
-        parallel,
-        unified,
-        kv_type,
-        key_type,
-        value_type,
-        gpu_layers,
-        batch,
-        ubatch,
-        no_mmap,
-        no_repack,
-        flash_attention,
-    )
-    machine, limit, card = read_sizes(hardware, budget, vram)
-    asked = question(models, machine, wish, limit, card)
-    if quants:
-        _show_quants(asked, as_json)
-        return
-    from mmpredict.sizing.advice import advise
-    from mmpredict.sizing.estimate import answer
-
-    found = answer(asked)
-    advice = advise(asked, found, answer)
-    if as_json:
-        from dataclasses import replace
-
-        print_json(replace(found, advice=advice).to_dict())
-    else:
-        from mmpredict.report.estimate import advice_line
-
-        show(found)
-        _print(advice_line(found, advice))
-        if advice.remedies:
-            from mmpredict.report.estimate import remedies_table
-
-            OUTPUT.print(remedies_table(advice.remedies))
-        _notes(found)
-    if not found.fits or not all(one.loaded for one in found.instances):
+        wish = read_wish(
+            engine=engine,
+            context=context,
+            parallel=parallel,
+            unified=unified,
+            kv_type=kv_type,
+            key_type=key_type,
+            value_type=value_type,
+            gpu_layers=gpu_layers,
+            batch=batch,
+            ubatch=ubatch,
+            no_mmap=no_mmap,
+            no_repack=no_repack,
+            flash_attention=flash_attention,
+        )
+        machine, limit, card = read_sizes(hardware, budget, vram)
+        asked = question([model_of(name) for name in models], machine, wish, limit, card)
+        fits = _show_quants(asked, as_json) if quants else _show_estimate(asked, as_json)
+    if not fits:
         raise typer.Exit(DOES_NOT_FIT)
 
 
 def read_wish(
+    *,
     engine: str,
     context: str | None,
     parallel: int | None,
@@ -121,10 +110,10 @@ def read_wish(
     key_type: str | None,
     value_type: str | None,
     gpu_layers: str | None,
-    batch: int | None = None,
-    ubatch: int | None = None,
-    no_mmap: bool = False,
-    no_repack: bool = False,
+    batch: int | None,
+    ubatch: int | None,
+    no_mmap: bool,
+    no_repack: bool,
     flash_attention: str | None = None,
 ) -> Wish:
     """Options of the command line as a wish.
@@ -157,7 +146,7 @@ def read_sizes(hardware: str, budget: str | None, vram: str | None) -> tuple[Mac
     Raises:
         InputError: a machine or a size that cannot be used.
     """
-    from mmpredict.sizing.question import find_machine
+    from mmpredict.sizing.find_machine import find_machine
     from mmpredict.units import parse_bytes
 
     machine = find_machine(hardware)
@@ -168,13 +157,17 @@ def read_sizes(hardware: str, budget: str | None, vram: str | None) -> tuple[Mac
 
 def show(found: Estimate) -> None:
     """Print the tables of an estimate, and the lines between them."""
-    from mmpredict.report.estimate import parts_table, pools_table, summary_lines
+    from mmpredict.report.estimate import advice_line, parts_table, pools_table, remedies_table, summary_lines
 
     _print(f"{found.engine} on {found.hardware}")
     OUTPUT.print(parts_table(found))
     OUTPUT.print(pools_table(found.pools))
     for line in summary_lines(found):
         _print(line)
+    if found.advice is not None:
+        _print(advice_line(found, found.advice))
+        if found.advice.remedies:
+            OUTPUT.print(remedies_table(found.advice.remedies))
 
 
 def _notes(found: Estimate) -> None:
@@ -183,20 +176,47 @@ def _notes(found: Estimate) -> None:
             OUTPUT.print(f"{title}: {sentence}", style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
-def _show_quants(asked: Question, as_json: bool) -> None:
+def _show_estimate(asked: Question, as_json: bool) -> bool:
+    """Print an estimate; whether everything fits and the server keeps it loaded."""
+    from mmpredict.sizing.advice import advise
+    from mmpredict.sizing.estimate import answer
+
+    found = answer(asked)
+    found = replace(found, advice=advise(asked, found, answer))
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        show(found)
+        _notes(found)
+    return found.fits and all(one.loaded for one in found.instances)
+
+
+def _show_quants(asked: Question, as_json: bool) -> bool:
+    """Print an estimate per file type; whether any of them fits."""
     from mmpredict.sizing.what_if import estimates_by_type
 
     rows = estimates_by_type(asked)
     if as_json:
         print_json({"schema_version": 1, "quants": [{"file_type": name, **found.to_dict()} for name, found in rows]})
-        return
-    from mmpredict.report.estimate import quants_table
+    else:
+        from mmpredict.report.estimate import quants_table
 
-    first = rows[0][1]
-    _print(f"{asked.specs[0].name} as other file types, {first.engine} on {first.hardware}")
-    OUTPUT.print(quants_table(rows))
-    if not any(found.fits for _, found in rows):
-        raise typer.Exit(DOES_NOT_FIT)
+        first = rows[0][1]
+        _print(f"{asked.specs[0].name} as other file types, {first.engine} on {first.hardware}")
+        OUTPUT.print(quants_table(rows))
+    return any(found.fits for _, found in rows)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection, which takes a twentieth of a short command's time and finds nothing in freshly loaded modules."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _print(line: str) -> None:

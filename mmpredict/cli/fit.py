@@ -69,7 +69,18 @@ def fit(
     from mmpredict.sizing.mix import fit as best
 
     wish = read_wish(
-        engine, context, parallel, unified, kv_type, key_type, value_type, gpu_layers, batch, ubatch, no_mmap, no_repack
+        engine=engine,
+        context=context,
+        parallel=parallel,
+        unified=unified,
+        kv_type=kv_type,
+        key_type=key_type,
+        value_type=value_type,
+        gpu_layers=gpu_layers,
+        batch=batch,
+        ubatch=ubatch,
+        no_mmap=no_mmap,
+        no_repack=no_repack,
     )
     machine, limit, card = read_sizes(hardware, budget, vram)
     names = [name.strip() for name in models.split(",") if name.strip()]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
+from mmpredict.cli.served import model_of
 from mmpredict.units import format_bytes
 
 app = typer.Typer(no_args_is_help=True, help="Models: known shapes, files, and random-weight stand-ins.")
@@ -75,7 +76,8 @@ def show(
     """
     from mmpredict.models.resolve import resolve
 
-    spec = resolve(model)
+    found = model_of(model)
+    spec = resolve(found) if isinstance(found, str) else found
     document = {
         "schema_version": 1,
         "name": spec.name,

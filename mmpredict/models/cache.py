@@ -17,9 +17,26 @@ CELL_PADDING = 256  # of a context (src/llama-context.cpp) and of a window's cac
 STATE_BYTES = 4  # recurrent states are 32-bit
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")  # --cache-type-k, --cache-type-v
 WITHOUT_CACHE = frozenset(
-    ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "neo-bert", "eurobert", "modern-bert")
-    + ("gemma-embedding", "gemma-embedding2", "dream", "llada", "llada-moe", "rnd1", "clip", "whisper")
+    [
+        "bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "neo-bert",
+        "eurobert",
+        "modern-bert",
+        "gemma-embedding",
+        "gemma-embedding2",
+        "dream",
+        "llada",
+        "llada-moe",
+        "rnd1",
+        "clip",
+        "whisper",
+    ]
 )
+"""Architectures for which llama.cpp creates no cache: encoders, and models that write all tokens at once."""
 
 
 @dataclass(frozen=True, slots=True)

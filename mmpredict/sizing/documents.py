@@ -17,7 +17,7 @@ from mmpredict.results.documents import Documents, FootprintRow, PlacementRow, S
 from mmpredict.results.estimate import Estimate
 from mmpredict.sizing.document_layers import layers_rows, layers_why
 from mmpredict.sizing.estimate import estimate
-from mmpredict.sizing.machine import shipped_machine
+from mmpredict.sizing.find_machine import shipped_machine
 from mmpredict.sizing.mix import Demand, fit
 from mmpredict.sizing.models import described
 from mmpredict.sizing.quants import requantized

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from mmpredict.cost.placement import most_gpu_layers
-from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.estimate import Estimate, InstanceEstimate
 from mmpredict.sizing.advice import advise
+from mmpredict.sizing.find_machine import THIS_MACHINE
 from mmpredict.sizing.gauge import Gauge, parts
-from mmpredict.sizing.machine import THIS_MACHINE, Machine
+from mmpredict.sizing.machine import Machine
 from mmpredict.sizing.models import gauge_of, notes
 from mmpredict.sizing.pools import physics, pools
 from mmpredict.sizing.provenance import doubts, sources, unique
@@ -21,6 +22,9 @@ from mmpredict.sizing.start import Started
 from mmpredict.sizing.start_llama import start_embedded, start_llama_server
 from mmpredict.sizing.start_ollama import start_ollama
 from mmpredict.sizing.wish import Engine, GpuLayers, Wish
+
+if TYPE_CHECKING:
+    from mmpredict.hardware.profile import HardwareProfile
 
 _Start = Callable[[Gauge, Wish, Machine, Sequence[Resident]], Started]
 _STARTS: dict[Engine, _Start] = {

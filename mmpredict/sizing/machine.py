@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from mmpredict.hardware.profile import HardwareProfile
-from mmpredict.hardware.quantity import Quantity
 from mmpredict.models.repacking import MAC_WHEEL_FEATURES, WHEEL_FEATURES
 from mmpredict.results.estimate import NOTHING, Span
-from mmpredict.units import MIB, format_bytes
+from mmpredict.units import MIB
 
-THIS_MACHINE = "this-machine"
+if TYPE_CHECKING:
+    from mmpredict.hardware.profile import HardwareProfile
+    from mmpredict.hardware.quantity import Quantity
+
 METAL = "metal"
-# Of a discrete card that is only a size: what Ollama sets aside, and what was seen of CUDA processes (docs/memory.md).
+# What a process loses on a GPU of which nothing is known: what Ollama sets aside (MinimumMemory, ml/device.go), and what was seen.
 CARD_CONTEXT = Span(457 * MIB, 256 * MIB, 750 * MIB)
+CARD_CONTEXT_SOURCE = "not stated; Ollama reserves 457 MiB per GPU, 256 to 750 MiB were seen of CUDA processes"
 _GPU_PREFERENCE = ("cuda", METAL, "rocm", "vulkan", "sycl", "opencl", "openvino", "webgpu", "webnn")
 
 
@@ -80,7 +83,7 @@ class Machine:
             backend=self.backend if discrete else "cuda",
             gpu_bytes=vram_bytes,
             context=self.context if discrete else CARD_CONTEXT,
-            context_source=self.context_source if discrete else "Ollama reserves 457 MiB per GPU; 256 to 750 MiB were seen",
+            context_source=self.context_source if discrete else CARD_CONTEXT_SOURCE,
         )
 
     def with_budget(self, budget_bytes: float) -> Machine:
@@ -104,85 +107,78 @@ class Machine:
         return self.device is not None and self.unified
 
 
-def read_machine(name: str) -> Machine:
-    """The machine of a name as ``find_profile`` takes it, read anew."""
-    from mmpredict.hardware.library import find_profile
-
-    return machine_of(find_profile(name))
-
-
-@lru_cache(maxsize=64)
-def shipped_machine(name: str) -> Machine:
-    """The machine of a profile that does not change between two calls."""
-    return read_machine(name)
-
-
-def this_machine() -> Machine:
-    """The machine that this runs on: what it is, once, and what is free of its memory, anew."""
-    from mmpredict.hardware.detect import usable_memory
-
-    machine = _found_machine()
-    if machine.device is not None:
-        return read_machine(THIS_MACHINE)
-    return replace(machine, host=replace(machine.host, usable=Span.exact(usable_memory().available_bytes)))
-
-
-@lru_cache(maxsize=1)
-def _found_machine() -> Machine:
-    return read_machine(THIS_MACHINE)
-
-
 def machine_of(profile: HardwareProfile) -> Machine:
     """Reduce a profile to what an estimate needs."""
-    cpu, gpu = profile.cpu, profile.gpu
-    host = _memory(profile.cpu_memory.capacity_bytes.value, profile.cpu_memory.usable_bytes)
-    features = frozenset(cpu.features)
-    doubts = []
-    if not features:
-        features = WHEEL_FEATURES
-        doubts.append(f"profile {profile.name} does not say what its CPU can do; matrices are copied as on AVX2")
-    if any(feature.startswith("amx") for feature in features):
+    cpu, gpu, ram = profile.cpu, profile.gpu, profile.cpu_memory
+    context = None if gpu is None or gpu.context_bytes is None else gpu.context_bytes
+    return assembled(
+        name=profile.full_name,
+        host=_memory(ram.capacity_bytes.value, ram.usable_bytes),
+        device=None if gpu is None else _memory(profile.pool_of(gpu).capacity_bytes.value, profile.usable_of(gpu)),
+        unified=profile.is_unified,
+        swap_bytes=ram.swap_bytes.value if ram.swap_bytes else 0.0,
+        threads=cpu.cores,
+        features=cpu.features,
+        backends=() if gpu is None else gpu.backends,
+        context=None if context is None else (_span(context), context.source),
+        gpus=sum(processor.kind == "gpu" for processor in profile.processors),
+    )
+
+
+def assembled(
+    name: str,
+    host: Memory,
+    swap_bytes: float,
+    threads: int,
+    features: Iterable[str],
+    device: Memory | None = None,
+    unified: bool = False,
+    backends: Collection[str] = (),
+    context: tuple[Span, str] | None = None,
+    gpus: int = 0,
+) -> Machine:
+    """A machine of these figures, and what has to be assumed of it.
+
+    Args:
+        name: of the machine.
+        host, device, unified: its memories.
+        swap_bytes: that the system swaps to [bytes].
+        threads: worker threads of a server [1].
+        features: instruction sets of the CPU.
+        backends: programming interfaces of the GPU.
+        context: what every process loses on the GPU, and where that is from; None where nothing is known.
+        gpus: how many there are [1].
+    """
+    found, doubts = frozenset(features), []
+    if not found:
+        found = WHEEL_FEATURES
+        doubts.append(f"profile {name} does not say what its CPU can do; matrices are copied as on AVX2")
+    if any(feature.startswith("amx") for feature in found):
         doubts.append("what a build for AMX copies into that layout is not modelled; a build for AVX-512 is assumed")
-    if sum(processor.kind == "gpu" for processor in profile.processors) > 1:
+    if gpus > 1:
         doubts.append("only the first GPU is counted")
-    device, context, source = None, NOTHING, ""
-    if gpu is not None:
-        device = _memory(profile.pool_of(gpu).capacity_bytes.value, profile.usable_of(gpu))
-        context, source = CARD_CONTEXT, "not stated in the profile; Ollama reserves 457 MiB per GPU, 256 to 750 MiB were seen"
-        if gpu.context_bytes is not None:
-            context, source = _span(gpu.context_bytes), gpu.context_bytes.source
-    backends = () if gpu is None else gpu.backends
+    known = context or ((CARD_CONTEXT, CARD_CONTEXT_SOURCE) if device else (NOTHING, ""))
     backend = next((name for name in _GPU_PREFERENCE if name in backends), "")
     return Machine(
-        name=profile.full_name,
+        name=name,
         host=host,
         device=device,
-        unified=profile.is_unified,
-        own_limit=device is not None and profile.is_unified and device.usable != host.usable,
-        swap_bytes=profile.cpu_memory.swap_bytes.value if profile.cpu_memory.swap_bytes else 0.0,
-        threads=cpu.cores,
-        features=features,
+        unified=unified,
+        own_limit=device is not None and unified and device.usable != host.usable,
+        swap_bytes=swap_bytes,
+        threads=threads,
+        features=found,
         wheel_features=MAC_WHEEL_FEATURES if backend == METAL else WHEEL_FEATURES,
         backend=backend,
-        gpu_bytes=0.0 if device is None else device.usable.value if profile.is_unified else device.capacity_bytes,
-        context=context,
-        context_source=source,
+        gpu_bytes=0.0 if device is None else device.usable.value if unified else device.capacity_bytes,
+        context=known[0],
+        context_source=known[1],
         doubts=tuple(doubts),
     )
 
 
-def describe(machine: Machine) -> str:
-    """One line for people: the memories and what is usable of them."""
-    if machine.device is None:
-        return f"{machine.name}: {format_bytes(machine.host.usable.value)} of RAM usable"
-    if machine.unified:
-        return f"{machine.name}: {format_bytes(machine.host.usable.value)} of unified memory usable"
-    card, host = format_bytes(machine.device.usable.value), format_bytes(machine.host.usable.value)
-    return f"{machine.name}: {card} of VRAM and {host} of RAM usable"
-
-
 def _memory(capacity_bytes: float, usable: Quantity) -> Memory:
-    return Memory(capacity_bytes, _span(usable), usable.source or "no source")
+    return Memory(capacity_bytes, _span(usable), usable.source)
 
 
 def _span(quantity: Quantity) -> Span:

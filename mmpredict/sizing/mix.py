@@ -5,22 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from mmpredict.cost.admission.ollama import MODELS_PER_GPU
 from mmpredict.errors import DoesNotFitError, InputError, UnknownNameError
-from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.models.spec import ModelSpec
 from mmpredict.recommend.capacity import Kind, Mix, best_mixes, used_mib
 from mmpredict.results.estimate import PoolEstimate
 from mmpredict.results.mixes import KindNeed, Mixes, MixRow
 from mmpredict.sizing.estimate import start
-from mmpredict.sizing.machine import THIS_MACHINE, Machine
+from mmpredict.sizing.find_machine import THIS_MACHINE
+from mmpredict.sizing.machine import Machine
 from mmpredict.sizing.pools import GPU_SHARE, UNIFIED, VRAM, pools
 from mmpredict.sizing.provenance import doubts, unique
 from mmpredict.sizing.question import question
 from mmpredict.sizing.residents import Resident, added
 from mmpredict.sizing.wish import Wish
 from mmpredict.units import MIB, format_bytes
+
+if TYPE_CHECKING:
+    from mmpredict.hardware.profile import HardwareProfile
 
 GOALS = ("params", "count")
 CONTEXT_TOKENS, SLOTS = 4096, 1

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mmpredict.errors import InputError
-from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.models.spec import ModelSpec
-from mmpredict.sizing.machine import THIS_MACHINE, Machine, machine_of, read_machine, shipped_machine, this_machine
+from mmpredict.sizing.find_machine import THIS_MACHINE, find_machine
+from mmpredict.sizing.machine import Machine
 from mmpredict.sizing.models import described
 from mmpredict.sizing.wish import Wish
+
+if TYPE_CHECKING:
+    from mmpredict.hardware.profile import HardwareProfile
 
 MAX_MODELS = 1000
 
@@ -61,18 +65,3 @@ def question(
     if budget_bytes is not None:
         machine = machine.with_budget(budget_bytes)
     return Question(tuple(described(model) for model in listed), machine, wish or Wish())
-
-
-def find_machine(hardware: str | HardwareProfile | Machine) -> Machine:
-    """The machine of a name or profile.
-
-    Raises:
-        InputError: no such machine, or a file that cannot be read.
-    """
-    if isinstance(hardware, Machine):
-        return hardware
-    if isinstance(hardware, HardwareProfile):
-        return machine_of(hardware)
-    if hardware == THIS_MACHINE:
-        return this_machine()
-    return read_machine(hardware) if hardware.lower().endswith(".toml") else shipped_machine(hardware)

@@ -16,13 +16,15 @@ from mmpredict.cost.memory import instance_memory
 from mmpredict.cost.overhead import LLAMA_SERVER, OVERHEADS
 from mmpredict.cost.placement import Placement, repacked_bytes
 from mmpredict.errors import InputError, MmpredictError, UnknownNameError
+from mmpredict.hardware import detect
 from mmpredict.hardware.library import find_profile, profile_names
 from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.resolve import resolve
 from mmpredict.results.estimate import Estimate, InstanceEstimate, Span
 from mmpredict.sizing.estimate import estimate
-from mmpredict.sizing.machine import machine_of, shipped_machine, this_machine
+from mmpredict.sizing.find_machine import shipped_machine, this_machine
+from mmpredict.sizing.machine import machine_of
 from mmpredict.units import GIB, MIB
 
 SMALL, LARGE, MIXTURE = "qwen2.5:0.5b", "qwen2.5:7b", "qwen3:30b-a3b"
@@ -342,12 +344,29 @@ def test_every_shipped_machine_can_be_asked() -> None:
         assert found.total.value > 5e8
 
 
-def test_names_of_machines_are_kept_but_free_memory_is_not() -> None:
+def test_machines_are_read_from_their_files_as_their_profiles_have_them() -> None:
+    names = [name for name in profile_names() if name != "this-machine"]
+    modes = [f"{name}:{mode}" for name in names for mode in find_profile(name).modes]
+    assert len(names) >= 15
+    assert len(modes) >= 6
+    for name in (*names, *modes, "RTX 4090", "Jetson Orin Nano 8GB", "strix halo"):
+        assert shipped_machine(name) == machine_of(find_profile(name)), name
+
+
+def test_this_machine_is_as_its_profile_has_it() -> None:
+    ours, profile = this_machine(), machine_of(find_profile())
+    free = profile.host.usable
+    assert replace(ours, host=replace(ours.host, usable=free, source=profile.host.source)) == profile
+    assert ours.host.usable.value == pytest.approx(free.value, rel=0.1)
+
+
+def test_names_of_machines_are_kept_but_free_memory_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shipped_machine("rtx-4090") is shipped_machine("rtx-4090")
-    assert shipped_machine("rtx-4090") == machine_of(find_profile("rtx-4090"))
-    assert this_machine().features == machine_of(find_profile()).features
     with pytest.raises(UnknownNameError):
         shipped_machine("no such machine at all")
+    this_machine()
+    monkeypatch.setattr(detect, "usable_memory", lambda: detect.UsableMemory(8 * GIB, 5 * GIB, None, 0))
+    assert this_machine().host.usable == Span.exact(5 * GIB)
 
 
 def test_a_machine_that_says_little() -> None:

@@ -13,6 +13,7 @@ from mmpredict.cost.graph.tape import Source, Value, View
 from mmpredict.models.quantization import WEIGHT_TYPES, WeightType
 
 FULL, HALF = WEIGHT_TYPES["f32"], WEIGHT_TYPES["f16"]
+SCRATCH_ALIGNMENT_BYTES = 128
 TURN_WIDTH = 64  # smallest Hadamard matrix; head sizes that it does not divide are not turned
 
 
@@ -142,7 +143,7 @@ def cached_attention(
             value = make(row * cache.value_width, value)
         tape.expand(store(value, cache.value_rows))
     if batch.flash and bias is None:
-        result = make(row * heads.result_width, query, *halved(batch, cache, heads.key_width, heads.value_width), cache.mask)
+        result = flash_attention(batch, cache, row * heads.result_width, query, heads.key_width, heads.value_width)
     else:
         scores = make(row * heads.queries * cache.cells, query)
         scores = alter(scores if bias is None else alter(scores, bias), cache.mask)
@@ -156,10 +157,26 @@ def cached_attention(
     return View(result) if batch.flash else result
 
 
-def halved(batch: Batch, cache: Cache, key_width: int, value_width: int) -> tuple[Value, ...]:
-    """Copies of cached keys and values in 16 bits, which flash attention wants of those stored in 32."""
+def flash_attention(batch: Batch, cache: Cache, size_bytes: int, query: Source, key_width: int, value_width: int) -> Value:
+    """Attention over the cache as one operation, which wants keys and values in 16 bits.
+
+    Those stored in 32 are copied beforehand; others CUDA copies for itself, beside the result (``ggml/src/ggml-cuda/
+    fattn-common.cuh``).
+
+    Args:
+        batch, cache: sizes and inputs.
+        size_bytes: of the result [bytes].
+        query: all heads of all tokens.
+        key_width, value_width: what is read of a cell; 0 for values that are a part of the keys [1].
+    """
     pairs = ((batch.key_type, key_width), (batch.value_type, value_width))
-    return tuple(make(batch.copied_bytes(HALF, width, cache.cells)) for stored, width in pairs if stored == FULL)
+    halves = [(stored, batch.copied_bytes(HALF, width, cache.cells)) for stored, width in pairs if width]
+    result = make(size_bytes, query, *(make(half) for stored, half in halves if stored == FULL), cache.mask)
+    for stored, half in halves:
+        if stored not in (FULL, HALF):
+            filled = size_bytes + result.scratch
+            result.scratch += -filled % SCRATCH_ALIGNMENT_BYTES + half
+    return result
 
 
 def uncached_attention(

@@ -24,8 +24,8 @@ class ComputeBuffer:
         exact: whether the graph is the model's own, or that of the nearest architecture that is known.
         family: GGUF architecture whose graph it is.
         device_bytes, host_bytes: of a model whose layers are all on one GPU: the GPU's part, and what stays with the CPU
-            (inputs, embedding rows). Holds for a device that computes the graph as it is; one that keeps tensors longer,
-            to work on several at once, needs somewhat more [bytes].
+            (inputs, embedding rows). The device is one as CUDA has it, but for what some of its kernels for mixtures of experts
+            keep longer than the graph asks for [bytes].
     """
 
     bytes: int

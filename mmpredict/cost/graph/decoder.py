@@ -18,7 +18,7 @@ from mmpredict.models.shape import Shape
 
 SumOrder = Literal["hidden residual attended", "hidden attended residual", "attended hidden residual"]
 Norm = Literal["rms", "layer", "none"]
-Mixer = Callable[[int, Source], Value]
+Mixer = Callable[[int, Source], Source]
 Ending = Callable[[Building, Source, str], None]
 
 

@@ -23,7 +23,7 @@ GRANITE_RECURRENT = replace(GRANITE, turns="none")
 QWEN_LINEAR = Style(head_norm="rms", gated_heads=True, routing=Routing(normalized=True), shared_gate="sigmoid")
 LFM2 = Style(head_norm="rms", residual_first=True, routing=Routing(normalized=True, biased=True))
 
-StateMixer = Callable[[Building, States, Recurrent, Source], Value]
+StateMixer = Callable[[Building, States, Recurrent, Source], Source]
 
 
 def hybrid_mixer(building: Building, attend: Mixer, keep_state: StateMixer) -> Mixer:
@@ -32,7 +32,7 @@ def hybrid_mixer(building: Building, attend: Mixer, keep_state: StateMixer) -> M
     assert sizes is not None, "asked of models with recurrent layers only"
     states = open_states(building)
 
-    def mix(layer: int, x: Source) -> Value:
+    def mix(layer: int, x: Source) -> Source:
         return keep_state(building, states, sizes, x) if sizes.layers[layer] else attend(layer, x)
 
     return mix
@@ -55,7 +55,7 @@ def _kind(shape: Shape, layer: int) -> tuple[object, ...]:
     return shape.is_recurrent(layer), shape.has_experts(layer), shape.ff(layer), shape.heads(layer), shape.kv_heads(layer)
 
 
-def _block(building: Building, style: Style, states: States, attend: Mixer, layer: int, x: Value) -> Value:
+def _block(building: Building, style: Style, states: States, attend: Mixer, layer: int, x: Value) -> Source:
     shape, row = building.shape, building.row
     if shape.recurrent is not None and shape.is_recurrent(layer):
         return mamba2(building, states, shape.recurrent, x)

@@ -5,7 +5,7 @@ Source: llama.cpp ``src/models/deepseek2.cpp``; ``src/llama-graph.cpp`` (``build
 
 from __future__ import annotations
 
-from mmpredict.cost.graph.attention import halved, open_cache
+from mmpredict.cost.graph.attention import flash_attention, open_cache
 from mmpredict.cost.graph.building import Building, alter, make, part, store
 from mmpredict.cost.graph.decoder import Mixer
 from mmpredict.cost.graph.tape import Source, Value, View
@@ -33,8 +33,7 @@ def latent_mixer(building: Building, latent: Latent) -> Mixer:
         tape.expand(query, value, key)
         tape.expand(store(key, cache.key_rows))
         if batch.flash:
-            halves = halved(batch, cache, cached_width, latent.kv_rank)
-            attended = make(row * heads * latent.kv_rank, query, *halves, cache.mask)
+            attended = flash_attention(batch, cache, row * heads * latent.kv_rank, query, cached_width, 0)
         else:
             scores = alter(make(row * heads * cache.cells, query), cache.mask)
             values = make(batch.copied_bytes(batch.key_type, latent.kv_rank, cache.cells))

@@ -70,12 +70,12 @@ def mamba2(building: Building, states: States, sizes: Recurrent, x: Source) -> V
     return make(row * building.shape.n_embd, alter(View(result)))
 
 
-def delta_net_joint(building: Building, states: States, sizes: Recurrent, x: Source) -> Value:
+def delta_net_joint(building: Building, states: States, sizes: Recurrent, x: Source) -> Source:
     """A gated delta net of which one matrix makes both factors per head (Qwen 3 Next)."""
     return delta_net(building, states, sizes, x, joint_factors=True)
 
 
-def delta_net(building: Building, states: States, sizes: Recurrent, x: Source, joint_factors: bool = False) -> Value:
+def delta_net(building: Building, states: States, sizes: Recurrent, x: Source, joint_factors: bool = False) -> Source:
     """A gated delta net."""
     tape, row = building.tape, building.row
     key_width = sizes.groups * sizes.state
@@ -98,13 +98,13 @@ def delta_net(building: Building, states: States, sizes: Recurrent, x: Source, j
     result = make(size, query, key, part(now, sizes.inner, channels), View(decay), View(learning), state)
     tape.expand(store(View(result)))
     output = alter(alter(View(result, row * sizes.inner)), alter(gate))
-    return make(row * building.shape.n_embd, output)
+    return View(make(row * building.shape.n_embd, output))
 
 
-def short_convolution(building: Building, states: States, sizes: Recurrent, x: Source) -> Value:
+def short_convolution(building: Building, states: States, sizes: Recurrent, x: Source) -> Source:
     """A gated convolution over a few tokens (LFM 2)."""
     row, width = building.row, building.shape.n_embd
     projected = make(3 * row * width, x)
     gate, left, right = part(projected, 1, 3), part(projected, 1, 3), part(projected, 1, 3)
     joined = _convolved(building, states, sizes.conv, width, View(alter(left, right)))
-    return make(row * width, alter(gate, make(row * width, joined)))
+    return View(make(row * width, alter(gate, make(row * width, joined))))

@@ -54,7 +54,7 @@ def replay_split(tape: Tape, watch: Watch | None = None) -> Replay:
     nodes = _split(tape.nodes)
     for value in tape.inputs:
         value.on_host = True
-    host, device = _Buffer(HOST_ALIGNMENT_BYTES), _Buffer(DEVICE_ALIGNMENT_BYTES)
+    host, device = _Buffer(HOST_ALIGNMENT_BYTES), _Buffer(DEVICE_ALIGNMENT_BYTES, scratch=True)
     states = _replay(tape, nodes, (device, host), watch)
     return Replay(host.allocator.peak_bytes, device.allocator.peak_bytes, _steady(tape, states))
 
@@ -62,10 +62,11 @@ def replay_split(tape: Tape, watch: Watch | None = None) -> Replay:
 class _Buffer:
     """A buffer, and what is in it: start and size of every tensor, the oldest first [bytes]."""
 
-    __slots__ = ("allocator", "live")
+    __slots__ = ("allocator", "live", "scratch")
 
-    def __init__(self, alignment_bytes: int) -> None:
+    def __init__(self, alignment_bytes: int, scratch: bool = False) -> None:
         self.allocator = Allocator(alignment_bytes)
+        self.scratch = scratch  # whether operations get room beside their results
         self.live: dict[int, int] = {}
 
 
@@ -89,8 +90,7 @@ def _replay(tape: Tape, nodes: list[Value], buffers: tuple[_Buffer, _Buffer], wa
             if not home.readers and home.live and not home.kept:
                 home.live = False
                 buffer = buffers[home.on_host]
-                buffer.allocator.give(home.place, home.bytes)
-                del buffer.live[home.place]
+                buffer.allocator.give(home.place, buffer.live.pop(home.place))
                 if watch:
                     watch(home, False)
         while value is mark:
@@ -105,11 +105,12 @@ def _steady(tape: Tape, states: list[State]) -> bool:
 
 
 def _place(value: Value, buffer: _Buffer, watch: Watch | None) -> None:
-    if not (value.in_place and _take_over(value)):
-        value.place = buffer.allocator.take(value.bytes)
+    size = value.bytes + value.scratch if buffer.scratch else value.bytes
+    if value.in_place and _take_over(value):
+        size = buffer.live.pop(value.place)
     else:
-        del buffer.live[value.place]
-    buffer.live[value.place] = value.bytes
+        value.place = buffer.allocator.take(size)
+    buffer.live[value.place] = size
     value.live = True
     if watch:
         watch(value, True)

@@ -38,10 +38,11 @@ class Value(Source):
         in_place: whether it may take the place of a source of its size.
         on_host: whether the host computes it even if all layers are on a device.
         kept: whether it is a result, so that its memory is never used again.
+        scratch: room that a device wants beside it while computing it [bytes].
         live, place, readers, seen: working notes of the tape and of the replay.
     """
 
-    __slots__ = ("in_place", "is_input", "kept", "live", "on_host", "place", "readers", "seen", "sources")
+    __slots__ = ("in_place", "is_input", "kept", "live", "on_host", "place", "readers", "scratch", "seen", "sources")
 
     def __init__(self, size_bytes: int, sources: tuple[Source, ...] | None, in_place: bool = False, on_host: bool = False) -> None:
         self.bytes = size_bytes
@@ -56,6 +57,7 @@ class Value(Source):
         self.seen = False
         self.live = False
         self.readers = 0
+        self.scratch = 0
         self.place = 0
 
 
