@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,27 +72,26 @@ def estimate(
 
     Example: mmpredict estimate qwen2.5:7b --hardware rtx-4090 --ctx 32k --kv-type q8_0
     """
-    with _uncollected():
-        from mmpredict.sizing.question import question
+    from mmpredict.sizing.question import question
 
-        wish = read_wish(
-            engine=engine,
-            context=context,
-            parallel=parallel,
-            unified=unified,
-            kv_type=kv_type,
-            key_type=key_type,
-            value_type=value_type,
-            gpu_layers=gpu_layers,
-            batch=batch,
-            ubatch=ubatch,
-            no_mmap=no_mmap,
-            no_repack=no_repack,
-            flash_attention=flash_attention,
-        )
-        machine, limit, card = read_sizes(hardware, budget, vram)
-        asked = question([model_of(name) for name in models], machine, wish, limit, card)
-        fits = _show_quants(asked, as_json) if quants else _show_estimate(asked, as_json)
+    wish = read_wish(
+        engine=engine,
+        context=context,
+        parallel=parallel,
+        unified=unified,
+        kv_type=kv_type,
+        key_type=key_type,
+        value_type=value_type,
+        gpu_layers=gpu_layers,
+        batch=batch,
+        ubatch=ubatch,
+        no_mmap=no_mmap,
+        no_repack=no_repack,
+        flash_attention=flash_attention,
+    )
+    machine, limit, card = read_sizes(hardware, budget, vram)
+    asked = question([model_of(name) for name in models], machine, wish, limit, card)
+    fits = _show_quants(asked, as_json) if quants else _show_estimate(asked, as_json)
     if not fits:
         raise typer.Exit(DOES_NOT_FIT)
 
@@ -205,18 +201,6 @@ def _show_quants(asked: Question, as_json: bool) -> bool:
         _print(f"{asked.specs[0].name} as other file types, {first.engine} on {first.hardware}")
         OUTPUT.print(quants_table(rows))
     return any(found.fits for _, found in rows)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without garbage collection, which takes a twentieth of a short command's time and finds nothing in freshly loaded modules."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _print(line: str) -> None:

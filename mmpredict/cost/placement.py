@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mmpredict.models.repacking import WHEEL_FEATURES, repacks_tensor
 from mmpredict.models.spec import EMBEDDING, ModelSpec, Tensor
+from mmpredict.models.tensor_roles import layer_of
 
 ALIGNMENT_BYTES = 32  # of tensors in a file and in a buffer
 
@@ -49,12 +51,19 @@ def on_gpu(spec: ModelSpec, layer: int | None, gpu_layers: int) -> bool:
 def loaded(spec: ModelSpec) -> tuple[Tensor, ...]:
     """Tensors that are loaded: all but those of layers that only draft."""
     trunk = spec.shape.n_layers - spec.shape.n_draft_layers
-    return tuple(tensor for tensor in spec.tensors if tensor.layer is None or tensor.layer < trunk)
+    return tuple(tensor for tensor in spec.tensors if (layer := _layer(tensor.name)) is None or layer < trunk)
+
+
+@lru_cache(maxsize=1 << 16)
+def _layer(name: str) -> int | None:
+    """The block that a tensor belongs to, remembered: finding out how many layers fit asks for each of them many times."""
+    number = layer_of(name)
+    return None if number < 0 else number
 
 
 def is_input(tensor: Tensor) -> bool:
     """Whether a tensor belongs to the input, which stays with the CPU."""
-    return tensor.layer is None and (
+    return _layer(tensor.name) is None and (
         tensor.name == EMBEDDING or tensor.name.startswith(("position_embd", "token_types", "token_embd"))
     )
 
@@ -63,7 +72,7 @@ def device_tensor_bytes(spec: ModelSpec, gpu_layers: int, kept: Collection[str] 
     """Weights on the GPU, all of the last ``gpu_layers`` layers but those named in ``kept`` [bytes]."""
     if not gpu_layers:
         return 0
-    layers = (t for t in loaded(spec) if not is_input(t) and on_gpu(spec, t.layer, gpu_layers))
+    layers = (t for t in loaded(spec) if not is_input(t) and on_gpu(spec, _layer(t.name), gpu_layers))
     placed = sum(t.size_bytes for t in layers if t.name not in kept)
     output = spec.output_matrix
     return placed + (output.size_bytes if output and output.name == EMBEDDING else 0)
@@ -72,7 +81,7 @@ def device_tensor_bytes(spec: ModelSpec, gpu_layers: int, kept: Collection[str] 
 def host_weights(spec: ModelSpec, placement: Placement) -> tuple[int, int]:
     """Weights on the host [bytes]: (mapped from the file, private copies)."""
     kept = placement.kept
-    stay = [t for t in loaded(spec) if is_input(t) or t.name in kept or not on_gpu(spec, t.layer, placement.gpu_layers)]
+    stay = [t for t in loaded(spec) if is_input(t) or t.name in kept or not on_gpu(spec, _layer(t.name), placement.gpu_layers)]
     copies = {t.name for t in stay if _is_copied(spec, t, placement)}
     copied = sum(t.size_bytes for t in stay if t.name in copies)
     in_place = [t for t in stay if is_input(t) or t.name not in copies]
@@ -95,7 +104,7 @@ def streamed_bytes(spec: ModelSpec, gpu_layers: int, kept: Collection[str] = ())
     """Room on the GPU for the largest matrix that a partial offload sends there during prompts [bytes]."""
     if not gpu_layers or (gpu_layers >= most_gpu_layers(spec) and not kept):
         return 0
-    sent = (t for t in loaded(spec) if t.is_matrix and (t.name in kept or not on_gpu(spec, t.layer, gpu_layers)))
+    sent = (t for t in loaded(spec) if t.is_matrix and (t.name in kept or not on_gpu(spec, _layer(t.name), gpu_layers)))
     return max((t.size_bytes for t in sent), default=0)
 
 

@@ -114,24 +114,26 @@ def quants_table(rows: Sequence[tuple[str, Estimate]]) -> Table:
 
 def summary_lines(estimate: Estimate) -> list[str]:
     """What the tables do not say: options, layers, the server's rule, physics."""
-    lines = []
+    lines: list[str] = []
     for one, _ in _alike(estimate.instances):
+        block = []
         context = f"1 slot of {one.slot_tokens} tokens"
         if one.slots > 1:
             cells = f"share {one.context_tokens}" if one.unified else f"of {one.slot_tokens}"
             context = f"{one.slots} slots {cells} tokens"
         kinds = one.key_type if one.key_type == one.value_type else f"{one.key_type} keys, {one.value_type} values"
-        lines.append(f"{one.model}: {context}, cache in {kinds}, physical batch {one.ubatch_tokens}")
+        block.append(f"{one.model}: {context}, cache in {kinds}, physical batch {one.ubatch_tokens}")
         if one.fitting_gpu_layers is not None:
             kept = f"; {format_bytes(one.kept_bytes)} of expert weights with the CPU" if one.kept_bytes else ""
-            lines.append(
+            block.append(
                 f"  GPU layers: {one.gpu_layers} of {one.most_gpu_layers} (the output counts as one); "
                 f"the memory holds {one.fitting_gpu_layers} with nothing to spare{kept}"
             )
         if one.idle_bytes:
             idle = format_bytes(one.idle_bytes)
-            lines.append(f"  besides, {idle} of the file stay in memory as long as there is room: they were read to be copied")
-        lines.append(f"  {estimate.engine}: {one.server}")
+            block.append(f"  besides, {idle} of the file stay in memory as long as there is room: they were read to be copied")
+        block.append(f"  {estimate.engine}: {one.server}")
+        lines += [] if block == lines[-len(block) :] else block
     lines += [f"rule: {sentence}" for sentence in estimate.rules]
     lines += [f"but: {sentence}" for sentence in estimate.physics]
     return lines

@@ -9,7 +9,7 @@ from mmpredict.models.cache import CELL_PADDING
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.estimate import Advice, Estimate, Remedy
 from mmpredict.sizing.models import is_encoder
-from mmpredict.sizing.quants import smaller
+from mmpredict.sizing.quants import smaller, smaller_as
 from mmpredict.sizing.question import Question
 from mmpredict.sizing.wish import MAX_SLOTS, GpuLayers, Wish
 
@@ -116,7 +116,7 @@ def _of_models(asked: Question, found: Estimate, answer: Answer) -> Iterator[Rem
 
 def _everything(asked: Question, answer: Answer) -> Iterator[Remedy]:
     """The least that these models can be made to need."""
-    quantization, specs = list(_smaller(asked))[-1:][0] if any(_smaller(asked)) else ("", asked.specs)
+    quantization, specs = (list(_smaller(asked)) or [("", asked.specs)])[-1]
     kind = SMALLER_CACHE[-1] if asked.wish.flash_attention is not False else None
     wish = replace(asked.wish, context_tokens=CELL_PADDING, slots=1, key_type=kind, value_type=kind, unified=None)
     options = f"--ctx {CELL_PADDING} --parallel 1{f' --kv-type {kind}' if kind else ''}"
@@ -126,8 +126,9 @@ def _everything(asked: Question, answer: Answer) -> Iterator[Remedy]:
 
 def _smaller(asked: Question) -> Iterator[tuple[str, tuple[ModelSpec, ...]]]:
     """All models in one file type after the other, from large to small; a model that is smaller already stays as it is."""
-    for quantization, _ in smaller(max(asked.specs, key=lambda spec: spec.file_bytes)):
-        made = {id(spec): dict(smaller(spec)).get(quantization, spec) for spec in asked.specs}
+    largest = max(asked.specs, key=lambda spec: spec.file_bytes)
+    for quantization, _ in smaller(largest):
+        made = {id(spec): smaller_as(spec, quantization) for spec in asked.specs}
         yield quantization, tuple(made[id(spec)] for spec in asked.specs)
 
 

@@ -39,6 +39,14 @@ def smaller(spec: ModelSpec) -> Iterator[tuple[str, ModelSpec]]:
     yield from ((name, made) for name, made in ladder(spec) if made.file_bytes < spec.file_bytes)
 
 
+def smaller_as(spec: ModelSpec, quantization: str) -> ModelSpec:
+    """The model as a file of this type where that is possible and smaller, else as it is."""
+    with suppress(InputError):
+        made = requantized(spec, quantization)
+        return made if made.file_bytes < spec.file_bytes else spec
+    return spec
+
+
 def _named(made: ModelSpec, spec: ModelSpec, quantization: str) -> ModelSpec:
     return replace(
         made, name=f"{spec.name.partition('@')[0]} as {quantization}", path=None, n_merges=spec.n_merges, doubts=spec.doubts

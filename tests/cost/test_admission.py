@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mmpredict.cost.admission import ollama
@@ -64,6 +64,7 @@ def test_what_fits_is_left_alone() -> None:
     assert found.projected_bytes == on_gpu(DENSE, found.placement)
 
 
+@settings(max_examples=15)
 @given(st.floats(1.0, 3.0))
 def test_a_dense_model_has_the_most_layers_that_leave_the_margin(free_gib: float) -> None:
     target = free_gib * GIB - MARGIN_BYTES
@@ -107,6 +108,7 @@ def test_a_context_at_or_below_the_least_is_not_touched() -> None:
     assert fitted(DENSE, 1.2 * GIB, options, auto_context=True).options == options
 
 
+@settings(max_examples=25)
 @given(st.floats(2.0, 20.0))
 def test_experts_of_a_mixture_stay_behind_first(free_gib: float) -> None:
     found = fitted(MIXTURE, free_gib * GIB)

@@ -41,7 +41,7 @@ def by_trying(
     return [tuple(-count for count in rank[2]) for rank in sorted(found)[:top]]
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(kind_sizes, st.integers(1, 120), st.integers(0, 10))
 def test_one_memory(listed: list[tuple[int, int, int]], budget: int, base: int) -> None:
     kinds = [Kind(str(index), (own,), (shared,), value) for index, (own, shared, value) in enumerate(listed)]
@@ -51,7 +51,7 @@ def test_one_memory(listed: list[tuple[int, int, int]], budget: int, base: int) 
     assert [mix.counts for mix in mixes] == by_trying(kinds, (budget,), (base,), 4)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(
     st.lists(st.tuples(st.integers(1, 30), sizes, sizes, sizes, st.integers(0, 9), st.integers(0, 1)), min_size=1, max_size=3),
     st.tuples(st.integers(20, 120), st.integers(20, 120)),

@@ -139,6 +139,8 @@ def cached_attention(
     if key and value:
         tape.expand(*((value, key) if cache.keys_last else (key, value)))
         tape.expand(store(key, cache.key_rows))
+        if not batch.flash and value.bytes < value.home.bytes:
+            value = make(value.bytes, value)  # stored transposed, and for that in one piece
         if not batch.flash and heads.value_width < cache.value_width:
             value = make(row * cache.value_width, value)
         tape.expand(store(value, cache.value_rows))

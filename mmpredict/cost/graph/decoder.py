@@ -39,7 +39,7 @@ class Style:
         gate: see :func:`mmpredict.cost.graph.feed_forward.dense`.
         parallel: whether attention and feed-forward read the same input: the normalized one, or normalized each for itself.
         sum_order: in which order results are added then; the first of them is overwritten.
-        residual_first: whether the residual is overwritten, not what is added to it.
+        onto_residual: after which part of a layer the residual is overwritten, not what is added to it.
         routing: how tokens are sent to experts.
         shared_gate: how the shared expert's result is weighted: not at all, by a sigmoid, or by one that is put together.
         scaled_rows: whether each token's embedding has a factor of its own.
@@ -59,7 +59,7 @@ class Style:
     gate: Gate = "own"
     parallel: Literal["no", "same norm", "own norm"] = "no"
     sum_order: SumOrder = "hidden residual attended"
-    residual_first: bool = False
+    onto_residual: Literal["", "attention", "feed-forward", "both"] = ""
     routing: Routing = PLAIN
     shared_gate: Literal["", "sigmoid", "silu"] = ""
     scaled_rows: bool = False
@@ -164,9 +164,9 @@ def _layer(building: Building, style: Style, layer: int, mix: Mixer, x: Source, 
         if style.parallel == "same norm":
             inner = building.select(inner)
     if style.parallel == "no":
-        middle = alter(residual, attended) if style.residual_first else alter(attended, residual)
+        middle = alter(residual, attended) if style.onto_residual in ("attention", "both") else alter(attended, residual)
         hidden = feed_forward(building, style, layer, normalized(middle, style.norm) if style.before else middle, row)
-        return alter(middle, hidden) if style.residual_first else alter(hidden, middle)
+        return alter(middle, hidden) if style.onto_residual in ("feed-forward", "both") else alter(hidden, middle)
     own = inner if style.parallel == "same norm" else normalized(residual, style.norm)
     results = {"hidden": feed_forward(building, style, layer, own, row), "residual": residual, "attended": attended}
     first, second, third = (results[name] for name in style.sum_order.split())

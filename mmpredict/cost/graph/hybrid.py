@@ -21,7 +21,7 @@ NEMOTRON_H = Style(turns="none", gate="none", routing=Routing(normalized=True, b
 GRANITE = Style(routing=Routing(normalized=True))
 GRANITE_RECURRENT = replace(GRANITE, turns="none")
 QWEN_LINEAR = Style(head_norm="rms", gated_heads=True, routing=Routing(normalized=True), shared_gate="sigmoid")
-LFM2 = Style(head_norm="rms", residual_first=True, routing=Routing(normalized=True, biased=True))
+LFM2 = Style(head_norm="rms", onto_residual="both", routing=Routing(normalized=True, biased=True))
 
 StateMixer = Callable[[Building, States, Recurrent, Source], Source]
 
