@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from mmpredict.models.gguf import spec_from_gguf
-from mmpredict.models.gguf_write import Packed
-from mmpredict.models.quantization import WEIGHT_TYPES
+from mmpredict.models.gguf.model import spec_from_gguf
+from mmpredict.models.gguf.weights_file import write_header_only
+from mmpredict.models.gguf.write import Packed
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.models.shape import Shape
 from mmpredict.models.spec import ModelSpec, Tensor
-from mmpredict.models.weights_file import write_header_only
 from mmpredict.units import MIB
 
 LONGEST_S = 0.050

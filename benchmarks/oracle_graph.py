@@ -21,10 +21,10 @@ from oracle_graph_cases import ARCHITECTURES, ENCODERS, draw_options, draw_shape
 
 from mmpredict.models.architectures import tensor_shapes
 from mmpredict.models.cache import CacheOptions
-from mmpredict.models.quantization import WEIGHT_TYPES, storable_type
+from mmpredict.models.gguf.weights_file import write_header_only
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES, storable_type
 from mmpredict.models.shape import Shape
 from mmpredict.models.spec import ModelSpec, Tensor
-from mmpredict.models.weights_file import write_header_only
 
 COLUMNS = (
     "architecture", "context", "slots", "ubatch", "unified", "flash", "key", "value", "outputs", "bytes", "host_bytes",

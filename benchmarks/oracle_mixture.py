@@ -28,7 +28,7 @@ import numpy as np
 from oracle_mixture_blocks import VOCABULARY, WIDE, Row
 from oracle_mixture_cases import CASES, Case
 
-from mmpredict.models.file_types import FILE_TYPES, FileType
+from mmpredict.models.quantization.file_types import FILE_TYPES, FileType
 
 TARGET = Path(__file__).parent.parent / "tests" / "models" / "data"
 NEWER, OLDER = "mixture_llama_cpp.jsonl", "mixture_llama_cpp_2025.jsonl"

@@ -17,7 +17,7 @@ from mmpredict.cost.coefficients import (
     StepCoefficients,
 )
 from mmpredict.models.catalog import uniform_spec
-from mmpredict.models.quantization import weight_type
+from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.spec import ModelSpec
 
 settings.register_profile(

@@ -17,9 +17,9 @@ from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.hardware.telemetry import memory_bytes
 from mmpredict.live.embedded import EmbeddedServer
 from mmpredict.models.cache import CacheOptions
-from mmpredict.models.gguf import spec_from_gguf
+from mmpredict.models.gguf.model import spec_from_gguf
+from mmpredict.models.gguf.weights_file import write_model
 from mmpredict.models.spec import ModelSpec
-from mmpredict.models.weights_file import write_model
 from mmpredict.results.memory import MemoryRow, Part
 from mmpredict.saving import make_directory
 from mmpredict.simulation.plan import InstancePlan

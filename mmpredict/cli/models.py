@@ -28,7 +28,7 @@ def list_models(
     """
     from mmpredict.models.catalog import CATALOG, uniform_spec
     from mmpredict.models.ollama import tags_of
-    from mmpredict.models.quantization import WEIGHT_TYPES
+    from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
     from mmpredict.models.synthetic import SYNTHESISABLE
 
     rows: list[dict[str, object]] = []

@@ -11,9 +11,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mmpredict.models.repacking import WHEEL_FEATURES, repacks_tensor
+from mmpredict.models.quantization.repacking import WHEEL_FEATURES, repacks_tensor
+from mmpredict.models.quantization.tensor_roles import layer_of
 from mmpredict.models.spec import EMBEDDING, ModelSpec, Tensor
-from mmpredict.models.tensor_roles import layer_of
 
 ALIGNMENT_BYTES = 32  # of tensors in a file and in a buffer
 

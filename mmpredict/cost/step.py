@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
-from mmpredict.models.quantization import WEIGHT_TYPES
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.models.spec import ModelSpec
 
 

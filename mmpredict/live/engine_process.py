@@ -12,7 +12,7 @@ from typing import Any
 
 from mmpredict.errors import EngineError, FileFormatError, InputError, StorageError
 from mmpredict.live import engine_child
-from mmpredict.models.quantization import weight_type
+from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.simulation.plan import InstancePlan
 
 GGUF_MAGIC = b"GGUF"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmpredict.errors import InputError
-from mmpredict.models.header import MAX_DIMENSIONS, MAX_TENSORS, MAX_WEIGHTS
+from mmpredict.models.gguf.header import MAX_DIMENSIONS, MAX_TENSORS, MAX_WEIGHTS
 
 MAX_KEYS = 4096
 MAX_MODELS = 4096

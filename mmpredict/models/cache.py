@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mmpredict.errors import InputError
-from mmpredict.models.quantization import WeightType, tensor_bytes, weight_type
+from mmpredict.models.quantization.weight_types import WeightType, tensor_bytes, weight_type
 from mmpredict.models.shape import Shape
 
 CELL_PADDING = 256  # of a context (src/llama-context.cpp) and of a window's cache

@@ -16,9 +16,9 @@ from functools import lru_cache
 from mmpredict.errors import UnknownNameError
 from mmpredict.models.architectures import tensor_shapes
 from mmpredict.models.config import projector_from_config
-from mmpredict.models.mixture import MixFacts, Rules, file_type, mix
-from mmpredict.models.mixture_whisper import whisper_mix
-from mmpredict.models.quantization import WEIGHT_TYPES, WeightType, storable_type
+from mmpredict.models.quantization.mixture import MixFacts, Rules, file_type, mix
+from mmpredict.models.quantization.mixture_whisper import whisper_mix
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES, WeightType, storable_type
 from mmpredict.models.rows import HINT, raw_rows, row
 from mmpredict.models.shape import Shape, at_layer
 from mmpredict.models.spec import ModelSpec, Tensor

@@ -19,8 +19,8 @@ from typing import Any
 
 from mmpredict.errors import InputError, UnknownNameError
 from mmpredict.models.catalog import projector_spec, shape, spec_of
-from mmpredict.models.mixture import Rules, file_type
-from mmpredict.models.quantization import weight_type
+from mmpredict.models.quantization.mixture import Rules, file_type
+from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.rows import row
 from mmpredict.models.spec import ModelSpec
 

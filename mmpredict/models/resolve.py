@@ -39,7 +39,7 @@ def resolve(name: str, base: Path | None = None) -> ModelSpec:
     if name.startswith(SYNTHETIC):
         return _synthetic(name)
     if name.lower().endswith(GGUF_SUFFIX):
-        from mmpredict.models.gguf import spec_from_gguf
+        from mmpredict.models.gguf.model import spec_from_gguf
 
         return replace(spec_from_gguf(_located(name, base)), name=name)
     asked, _, quantization = name.rpartition("@") if "@" in name else (name, "", "")

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmpredict.errors import UnknownNameError
 from mmpredict.models.config import shape_from_config
-from mmpredict.models.mixture import Rules
+from mmpredict.models.quantization.mixture import Rules
 from mmpredict.models.shape import Kind, Shape
 
 HINT = "(mmpredict models list)"

@@ -15,14 +15,14 @@ from mmpredict.errors import InputError, MmpredictError
 from mmpredict.models.answers import Meta, Models, Props, Show, ShownTensor, parsed
 from mmpredict.models.architectures import tensor_shapes
 from mmpredict.models.catalog import CATALOG, catalog_spec, spec_of
-from mmpredict.models.doubts import doubts
-from mmpredict.models.file_types import file_type
-from mmpredict.models.gguf import spec_from_gguf
-from mmpredict.models.header import MAX_WEIGHTS
-from mmpredict.models.keys import LongArray, Scalar, Value
-from mmpredict.models.metadata import shape_from_metadata
-from mmpredict.models.quantization import weight_type
-from mmpredict.models.recurrence import HYBRID
+from mmpredict.models.gguf.header import MAX_WEIGHTS
+from mmpredict.models.gguf.model import spec_from_gguf
+from mmpredict.models.metadata.doubts import doubts
+from mmpredict.models.metadata.keys import LongArray, Scalar, Value
+from mmpredict.models.metadata.recurrence import HYBRID
+from mmpredict.models.metadata.translation import shape_from_metadata
+from mmpredict.models.quantization.file_types import file_type
+from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.shape import Shape
 from mmpredict.models.spec import ModelSpec, Tensor
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mmpredict.models.quantization import WeightType, tensor_bytes
+from mmpredict.models.quantization.weight_types import WeightType, tensor_bytes
 from mmpredict.models.shape import Shape
 
 OUTPUT, EMBEDDING = "output.weight", "token_embd.weight"

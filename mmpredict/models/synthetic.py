@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmpredict.errors import InputError, UnknownNameError
-from mmpredict.models.blocks import SYNTHESISABLE
 from mmpredict.models.catalog import canonical, catalog_spec, uniform_spec
-from mmpredict.models.file_types import FILE_TYPES, FileType, file_type
-from mmpredict.models.gguf_write import padding
-from mmpredict.models.plain_vocabulary import MERGES
-from mmpredict.models.quantization import WEIGHT_TYPES, WeightType
+from mmpredict.models.gguf.blocks import SYNTHESISABLE
+from mmpredict.models.gguf.plain_vocabulary import MERGES
+from mmpredict.models.gguf.weights_file import Progress, header_length, write_model
+from mmpredict.models.gguf.write import padding
+from mmpredict.models.quantization.file_types import FILE_TYPES, FileType, file_type
+from mmpredict.models.quantization.tensor_roles import may_be_quantized
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES, WeightType
 from mmpredict.models.spec import ModelSpec, Tensor
-from mmpredict.models.tensor_roles import may_be_quantized
-from mmpredict.models.weights_file import Progress, header_length, write_model
 
 __all__ = ["PREFIX", "SYNTHESISABLE", "Progress", "cache_directory", "cached_path", "parse_name", "synthesize", "synthetic_spec"]
 

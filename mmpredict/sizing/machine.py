@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mmpredict.models.repacking import MAC_WHEEL_FEATURES, WHEEL_FEATURES
+from mmpredict.models.quantization.repacking import MAC_WHEEL_FEATURES, WHEEL_FEATURES
 from mmpredict.results.estimate import NOTHING, Span
 from mmpredict.units import MIB
 

@@ -67,7 +67,8 @@ def _resolved(name: str) -> ModelSpec:
     from mmpredict.models.resolve import resolve
 
     # What stands in a file, or may come from a server, can change between two calls.
-    return resolve(name) if "/" in name or "\\" in name or name.lower().endswith((".gguf", ".json")) else _known(name)
+    from_outside = any(sign in name.lower() for sign in ("/", "\\", ".gguf", ".json"))
+    return resolve(name) if from_outside else _known(name)
 
 
 @lru_cache(maxsize=256)

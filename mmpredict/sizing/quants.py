@@ -54,7 +54,7 @@ def _named(made: ModelSpec, spec: ModelSpec, quantization: str) -> ModelSpec:
 
 
 def _mixed(spec: ModelSpec, quantization: str) -> ModelSpec:
-    from mmpredict.models.mixture import MixFacts, mix
+    from mmpredict.models.quantization.mixture import MixFacts, mix
     from mmpredict.models.shape import at_layer
 
     shape = spec.shape

@@ -20,7 +20,7 @@ from mmpredict.cost.step import PromptPiece, StepCost, decode_features
 from mmpredict.errors import FileFormatError, InputError
 from mmpredict.models.cache import CacheOptions, cache_bytes
 from mmpredict.models.catalog import uniform_spec
-from mmpredict.models.quantization import weight_type
+from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.spec import ModelSpec
 
 SPEC = uniform_spec("smollm2-360m", weight_type("q4_0"))

@@ -15,7 +15,7 @@ from mmpredict.cost.placement import Placement, host_weights, most_gpu_layers
 from mmpredict.errors import UnknownNameError
 from mmpredict.models.cache import CacheOptions, cache_bytes
 from mmpredict.models.catalog import uniform_spec
-from mmpredict.models.quantization import weight_type
+from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.spec import ModelSpec
 from mmpredict.units import MIB
 

@@ -21,7 +21,7 @@ from mmpredict.cost.step import (
     kernel_weight_s,
 )
 from mmpredict.models.catalog import uniform_spec
-from mmpredict.models.quantization import weight_type
+from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.spec import ModelSpec
 
 PLAIN = uniform_spec("smollm2-135m", weight_type("q8_0"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from mmpredict.models.quantization import WEIGHT_TYPES
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 
 HUGE = 2**60
 U8, U32, F32, BOOL, STRING, ARRAY, U64 = 0, 4, 6, 7, 8, 9, 10

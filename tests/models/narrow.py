@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmpredict.models.architectures import ARCHITECTURES, tensor_shapes
-from mmpredict.models.quantization import WeightType, storable_type, weight_type
+from mmpredict.models.quantization.weight_types import WeightType, storable_type, weight_type
 from mmpredict.models.shape import Experts, Latent, Recurrent, Shape, Window, local_layers
 from mmpredict.models.spec import ModelSpec, Tensor
 

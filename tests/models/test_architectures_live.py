@@ -10,11 +10,11 @@ from narrow import ENCODERS, NARROW, narrow_spec
 
 from mmpredict.live.client import CompletionClient
 from mmpredict.live.embedded import EmbeddedServer, stop_all
-from mmpredict.models.blocks import SYNTHESISABLE
 from mmpredict.models.cache import CacheOptions, cache_bytes
-from mmpredict.models.gguf import spec_from_gguf
+from mmpredict.models.gguf.blocks import SYNTHESISABLE
+from mmpredict.models.gguf.model import spec_from_gguf
+from mmpredict.models.gguf.weights_file import write_model
 from mmpredict.models.spec import ModelSpec
-from mmpredict.models.weights_file import write_model
 from mmpredict.simulation.plan import InstancePlan
 from mmpredict.units import MIB
 

@@ -17,7 +17,7 @@ import pytest
 from mmpredict.errors import InputError, UnknownNameError
 from mmpredict.models import catalog
 from mmpredict.models.catalog import CATALOG, canonical, catalog_spec, projector_spec, row, shape, spec_of, uniform_spec
-from mmpredict.models.quantization import weight_type
+from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.rows import raw_rows
 from mmpredict.models.shape import Window, local_layers
 from mmpredict.models.vocabulary import TOKENIZERS, tokenizer_bytes

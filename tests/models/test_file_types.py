@@ -6,7 +6,7 @@ import gguf
 import pytest
 
 from mmpredict.errors import InputError, UnknownNameError
-from mmpredict.models.file_types import FILE_TYPES, FILE_TYPES_BY_NUMBER, file_type
+from mmpredict.models.quantization.file_types import FILE_TYPES, FILE_TYPES_BY_NUMBER, file_type
 
 NOT_A_TYPE = {"GUESSED"}
 

@@ -38,13 +38,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpredict.errors import FileFormatError, InputError
-from mmpredict.models import cursor, header, string_walk
-from mmpredict.models.gguf import spec_from_gguf
-from mmpredict.models.header import GgufHeader, read_header
-from mmpredict.models.keys import MAX_LAYERS, LongArray
-from mmpredict.models.quantization import WEIGHT_TYPES
+from mmpredict.models.gguf import cursor, header, string_walk
+from mmpredict.models.gguf.header import GgufHeader, read_header
+from mmpredict.models.gguf.model import spec_from_gguf
+from mmpredict.models.gguf.string_walk import walk_strings
+from mmpredict.models.metadata.keys import MAX_LAYERS, LongArray
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.models.spec import Tensor
-from mmpredict.models.string_walk import walk_strings
 from mmpredict.units import MIB
 
 

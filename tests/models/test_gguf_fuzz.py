@@ -18,12 +18,12 @@ from gguf_image import HUGE
 from narrow import NARROW, narrow_spec
 
 from mmpredict.errors import FileFormatError, InputError
-from mmpredict.models import header
 from mmpredict.models.cache import CacheOptions, cache_bytes
-from mmpredict.models.cursor import WINDOW_BYTES, Cursor
-from mmpredict.models.gguf import spec_from_gguf
-from mmpredict.models.keys import MAX_LAYERS
-from mmpredict.models.weights_file import model_header
+from mmpredict.models.gguf import header
+from mmpredict.models.gguf.cursor import WINDOW_BYTES, Cursor
+from mmpredict.models.gguf.model import spec_from_gguf
+from mmpredict.models.gguf.weights_file import model_header
+from mmpredict.models.metadata.keys import MAX_LAYERS
 from mmpredict.units import MIB
 
 HEADERS = 10_000

@@ -12,10 +12,10 @@ from gguf_image import ARRAY, BOOL, F32, KEYS, N_EMBD, N_VOCAB, STRING, U8, U32,
 from narrow import NARROW, narrow_spec
 
 from mmpredict.errors import FileFormatError, InputError
-from mmpredict.models import gguf
-from mmpredict.models.gguf import spec_from_gguf
-from mmpredict.models.keys import Value
-from mmpredict.models.weights_file import write_header_only
+from mmpredict.models.gguf import model as gguf
+from mmpredict.models.gguf.model import spec_from_gguf
+from mmpredict.models.gguf.weights_file import write_header_only
+from mmpredict.models.metadata.keys import Value
 
 
 @pytest.fixture(scope="module")

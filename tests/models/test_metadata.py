@@ -11,10 +11,10 @@ from mmpredict.errors import FileFormatError, InputError
 from mmpredict.models.architectures import tensor_shapes
 from mmpredict.models.cache import CacheOptions, cache_bytes
 from mmpredict.models.catalog import CATALOG
-from mmpredict.models.doubts import doubts
-from mmpredict.models.keys import LongArray, Value
-from mmpredict.models.metadata import metadata_of, shape_from_metadata
-from mmpredict.models.quantization import WEIGHT_TYPES
+from mmpredict.models.metadata.doubts import doubts
+from mmpredict.models.metadata.keys import LongArray, Value
+from mmpredict.models.metadata.translation import metadata_of, shape_from_metadata
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.models.shape import Recurrent, Shape, Window
 from mmpredict.models.spec import Tensor
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmpredict.errors import InputError, UnknownNameError
-from mmpredict.models.mixture import FILE_TYPES, MixFacts, Rules, mix
-from mmpredict.models.unquantized import converted_type, ollama_converted_type
+from mmpredict.models.quantization.mixture import FILE_TYPES, MixFacts, Rules, mix
+from mmpredict.models.quantization.unquantized import converted_type, ollama_converted_type
 
 DATA = Path(__file__).parent / "data"
 KEPT = "="

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmpredict.errors import InputError, UnknownNameError
-from mmpredict.models.quantization import WEIGHT_TYPES, WEIGHT_TYPES_BY_ID, WeightType, storable_type, tensor_bytes, weight_type
+from mmpredict.models.quantization.weight_types import (
+    WEIGHT_TYPES,
+    WEIGHT_TYPES_BY_ID,
+    WeightType,
+    storable_type,
+    tensor_bytes,
+    weight_type,
+)
 
 # ggml's block_q8_1 has two halves since 2024 (ggml-common.h); the package still counts two floats. No file contains the type.
 OUTDATED_IN_GGUF = {"q8_1"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmpredict.models.quantization import WEIGHT_TYPES, weight_type
-from mmpredict.models.repacking import MAC_WHEEL_FEATURES, WHEEL_FEATURES, repacks, repacks_tensor
+from mmpredict.models.quantization.repacking import MAC_WHEEL_FEATURES, WHEEL_FEATURES, repacks, repacks_tensor
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES, weight_type
 from mmpredict.models.spec import Tensor
 from mmpredict.units import MIB
 

@@ -15,12 +15,12 @@ from narrow import NARROW, narrow_spec
 from mmpredict.errors import FileFormatError, InputError, UnknownNameError
 from mmpredict.models.architectures import tensor_shapes
 from mmpredict.models.catalog import CATALOG, catalog_spec
-from mmpredict.models.doubts import doubts
-from mmpredict.models.keys import Value
-from mmpredict.models.metadata import metadata_of
+from mmpredict.models.gguf.weights_file import write_header_only
+from mmpredict.models.metadata.doubts import doubts
+from mmpredict.models.metadata.keys import Value
+from mmpredict.models.metadata.translation import metadata_of
 from mmpredict.models.servers import ServedModel, served_model, spec_from_show, spec_of_served
 from mmpredict.models.spec import ModelSpec
-from mmpredict.models.weights_file import write_header_only
 
 # As documented in https://github.com/ollama/ollama/blob/main/docs/api.md, "Show Model Information" (llama3.2 there is llama3 8B).
 LLAMA3: dict[str, Any] = {

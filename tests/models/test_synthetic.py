@@ -17,17 +17,18 @@ import pytest
 from narrow import NARROW, narrow_spec
 
 from mmpredict.errors import DoesNotFitError, InputError, StorageError, UnknownNameError
-from mmpredict.models import catalog, weights_file
-from mmpredict.models.blocks import BLOCKS, SYNTHESISABLE, WEIGHT_SPREAD, random_blocks
+from mmpredict.models import catalog
 from mmpredict.models.catalog import CATALOG
-from mmpredict.models.gguf import spec_from_gguf
-from mmpredict.models.header import read_header
-from mmpredict.models.keys import LongArray
-from mmpredict.models.quantization import WEIGHT_TYPES
+from mmpredict.models.gguf import weights_file
+from mmpredict.models.gguf.blocks import BLOCKS, SYNTHESISABLE, WEIGHT_SPREAD, random_blocks
+from mmpredict.models.gguf.header import read_header
+from mmpredict.models.gguf.model import spec_from_gguf
+from mmpredict.models.gguf.weights_file import model_header, write_header_only, write_model
+from mmpredict.models.metadata.keys import LongArray
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.models.shape import Shape, Window, local_layers
 from mmpredict.models.spec import Tensor
 from mmpredict.models.synthetic import cached_path, synthesize, synthetic_spec
-from mmpredict.models.weights_file import model_header, write_header_only, write_model
 from mmpredict.units import MIB
 
 ARCHITECTURES = {"llama": "tinyllama-1.1b", "qwen2": "qwen2.5-0.5b", "gemma": "gemma-2b", "gemma3": "gemma3-1b"}

@@ -20,7 +20,7 @@ from mmpredict.cost.step import PromptPiece
 from mmpredict.errors import DoesNotFitError, InputError
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.catalog import uniform_spec
-from mmpredict.models.quantization import weight_type
+from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.metrics import METRICS, summarize
 from mmpredict.results.records import Records

@@ -21,7 +21,7 @@ from mmpredict.cost.contention import Contention, Demand
 from mmpredict.cost.step import PromptPiece
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.catalog import uniform_spec
-from mmpredict.models.quantization import weight_type
+from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import RequestRow
 from mmpredict.simulation.machine import Machine

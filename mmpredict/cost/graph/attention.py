@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from mmpredict.cost.graph.batch import Batch
 from mmpredict.cost.graph.building import FLOAT_BYTES, HALF_BYTES, LONG_INDEX_BYTES, Building, alter, given, make, store
 from mmpredict.cost.graph.tape import Source, Value, View
-from mmpredict.models.quantization import WEIGHT_TYPES, WeightType
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES, WeightType
 
 FULL, HALF = WEIGHT_TYPES["f32"], WEIGHT_TYPES["f16"]
 SCRATCH_ALIGNMENT_BYTES = 128

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mmpredict.models.cache import CacheOptions, padded
-from mmpredict.models.quantization import WeightType, weight_type
+from mmpredict.models.quantization.weight_types import WeightType, weight_type
 from mmpredict.models.shape import Shape
 
 

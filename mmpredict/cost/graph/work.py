@@ -12,8 +12,8 @@ from functools import lru_cache
 from mmpredict.cost.graph.batch import Batch, worst_batch
 from mmpredict.cost.graph.families import family_of, wants_all_outputs
 from mmpredict.models.cache import CacheOptions
-from mmpredict.models.quantization import WEIGHT_TYPES, WeightType
-from mmpredict.models.repacking import AVX2, WHEEL_FEATURES, repacks_tensor
+from mmpredict.models.quantization.repacking import AVX2, WHEEL_FEATURES, repacks_tensor
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES, WeightType
 from mmpredict.models.shape import Shape
 from mmpredict.models.spec import ModelSpec, Tensor
 
@@ -40,7 +40,7 @@ def work_buffer_bytes(spec: ModelSpec, options: CacheOptions, threads: int, feat
         spec: the model.
         options: context, slots, physical batch and cache of the server.
         threads: worker threads [1].
-        features: what processor and build can do (:mod:`mmpredict.models.repacking`).
+        features: what processor and build can do (:mod:`mmpredict.models.quantization.repacking`).
     """
     batch = worst_batch(spec.shape, options, None, wants_all_outputs(spec.shape, family_of(spec.shape)[1]))
     tensors = tuple(tensor for tensor in spec.tensors if tensor.is_matrix)

@@ -10,8 +10,8 @@ from graph_truth import Answer, answers
 from mmpredict.cost.graph import work_buffer_bytes
 from mmpredict.models.architectures import tensor_shapes
 from mmpredict.models.cache import CacheOptions
-from mmpredict.models.quantization import WEIGHT_TYPES, storable_type
-from mmpredict.models.repacking import AVX2
+from mmpredict.models.quantization.repacking import AVX2
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES, storable_type
 from mmpredict.models.shape import Experts, Shape
 from mmpredict.models.spec import ModelSpec, Tensor
 

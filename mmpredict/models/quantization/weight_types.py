@@ -20,7 +20,7 @@ class WeightType:
         block_weights: weights per block [1].
         block_bytes: bytes per block [bytes].
         repacked: whether the CPU backend copies matrices of this type into its own layout on x86 with AVX2
-            (``mmpredict.models.repacking`` knows other processors, and the exceptions).
+            (``mmpredict.models.quantization.repacking`` knows other processors, and the exceptions).
     """
 
     name: str

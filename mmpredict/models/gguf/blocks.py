@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mmpredict.errors import InputError
-from mmpredict.models.quantization import WeightType
+from mmpredict.models.quantization.weight_types import WeightType
 
 if TYPE_CHECKING:  # names of types are asked for more often than weights
     import numpy as np

@@ -12,15 +12,15 @@ from dataclasses import replace
 from typing import Any
 
 from mmpredict.errors import FileFormatError, InputError
-from mmpredict.models.engine_keys import engine_keys
-from mmpredict.models.expert_keys import read_experts, write_experts
-from mmpredict.models.keys import MAX_LAYERS, Keys, LongArray, Value
-from mmpredict.models.optional_parts import optional_parts
-from mmpredict.models.projector_keys import read_projector, write_projector
-from mmpredict.models.recurrence import RECURRENT, Layout, read_recurrent, write_recurrent
+from mmpredict.models.metadata.engine_keys import engine_keys
+from mmpredict.models.metadata.expert_keys import read_experts, write_experts
+from mmpredict.models.metadata.keys import MAX_LAYERS, Keys, LongArray, Value
+from mmpredict.models.metadata.optional_parts import optional_parts
+from mmpredict.models.metadata.projector_keys import read_projector, write_projector
+from mmpredict.models.metadata.recurrence import RECURRENT, Layout, read_recurrent, write_recurrent
+from mmpredict.models.metadata.windows import read_window, write_window
 from mmpredict.models.shape import Kind, Latent, PerLayer, Shape, at_layer, largest
 from mmpredict.models.spec import EMBEDDING, OUTPUT, Tensor
-from mmpredict.models.windows import read_window, write_window
 
 __all__ = ["LongArray", "Value", "metadata_of", "shape_from_metadata"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mmpredict.errors import FileFormatError
-from mmpredict.models.string_walk import walk_strings
+from mmpredict.models.gguf.string_walk import walk_strings
 from mmpredict.units import KIB, MIB, format_bytes
 
 MAX_HEADER_BYTES = 64 * MIB  # vocabularies of 262 144 tokens with all their merges take about 20 MiB

@@ -5,7 +5,7 @@ Source: llama.cpp ``src/models/*.cpp`` (``load_arch_hparams``), ``gguf-py/gguf/c
 
 from __future__ import annotations
 
-from mmpredict.models.keys import Value
+from mmpredict.models.metadata.keys import Value
 from mmpredict.models.shape import Shape
 
 _SOFTMAX, _SIGMOID = 1, 2  # LLAMA_EXPERT_GATING_FUNC_TYPE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmpredict.models.keys import Keys, Value
+from mmpredict.models.metadata.keys import Keys, Value
 from mmpredict.models.shape import Shape, Window, local_layers
 
 WINDOW, PATTERN = "attention.sliding_window", "attention.sliding_window_pattern"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmpredict.models.keys import Keys, Value
+from mmpredict.models.metadata.keys import Keys, Value
 from mmpredict.models.shape import PerLayer, Recurrent, Shape, at_layer
 
 RWKV = ("rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7")

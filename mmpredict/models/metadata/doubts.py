@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mmpredict.models.keys import Value
-from mmpredict.models.metadata import TEXT_ENCODERS
-from mmpredict.models.recurrence import HYBRID, RECURRENT
+from mmpredict.models.metadata.keys import Value
+from mmpredict.models.metadata.recurrence import HYBRID, RECURRENT
+from mmpredict.models.metadata.translation import TEXT_ENCODERS
+from mmpredict.models.metadata.windows import PATTERN, RULES, WINDOW
 from mmpredict.models.shape import Shape
 from mmpredict.models.spec import Tensor
-from mmpredict.models.windows import PATTERN, RULES, WINDOW
 from mmpredict.units import format_bytes
 
 # Architectures of llama.cpp (src/llama-arch.cpp) that keep keys and values of every layer in the one usual way.

@@ -1,6 +1,6 @@
 """File types of llama.cpp: the names under which a whole quantized file goes (``Q4_K_M``), and what people call them.
 
-A file type is a rule that gives every tensor its own weight type; ``mmpredict.models.mixture`` applies it.
+A file type is a rule that gives every tensor its own weight type; ``mmpredict.models.quantization.mixture`` applies it.
 Source: llama.cpp ``include/llama.h`` (``enum llama_ftype``), ``src/llama-quant.cpp`` (``llama_ftype_get_default_type``),
 ``src/llama-model-loader.cpp`` (the names that llama-bench prints), ``tools/quantize/quantize.cpp`` (aliases).
 """
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from mmpredict.errors import InputError, UnknownNameError
-from mmpredict.models.quantization import WEIGHT_TYPES, WeightType
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES, WeightType
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from mmpredict.models.quantization import WeightType
+from mmpredict.models.quantization.tensor_roles import dimensions
+from mmpredict.models.quantization.weight_types import WeightType
 from mmpredict.models.spec import Tensor
-from mmpredict.models.tensor_roles import dimensions
 
 # Names are those of /proc/cpuinfo, as in mmpredict.hardware.detect.KERNEL_FEATURES.
 AVX2, AVX512, NEON, DOT_PRODUCT, INT8_MATRIX = "avx2", "avx512f", "asimd", "asimddp", "i8mm"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmpredict.models.keys import MAX_LAYERS, Keys, Value
+from mmpredict.models.metadata.keys import MAX_LAYERS, Keys, Value
 from mmpredict.models.shape import Shape, Signal
 
 _HEADS, _FEED_FORWARD = "attention.head_count", "feed_forward_length"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mmpredict.models.keys import Keys, Value
+from mmpredict.models.metadata.keys import Keys, Value
 from mmpredict.models.shape import Experts, Shape, largest
 from mmpredict.models.spec import Tensor
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mmpredict.errors import InputError
-from mmpredict.models.file_types import FileType
-from mmpredict.models.quantization import WEIGHT_TYPES
+from mmpredict.models.quantization.file_types import FileType
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.models.spec import Tensor
 
 WHISPER_FILE_TYPES = ("F32", "F16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mmpredict.errors import InputError
-from mmpredict.models.gguf_write import Packed
-from mmpredict.models.keys import Value
+from mmpredict.models.gguf.write import Packed
+from mmpredict.models.metadata.keys import Value
 
 SPECIAL = ("<unk>", "<s>", "</s>")
 MERGES = ("t 0", "t 1")

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmpredict.errors import FileFormatError, InputError
-from mmpredict.models.doubts import doubts
-from mmpredict.models.header import GgufHeader, read_header
-from mmpredict.models.keys import LongArray, Value
-from mmpredict.models.metadata import shape_from_metadata
+from mmpredict.models.gguf.header import GgufHeader, read_header
+from mmpredict.models.metadata.doubts import doubts
+from mmpredict.models.metadata.keys import LongArray, Value
+from mmpredict.models.metadata.translation import shape_from_metadata
 from mmpredict.models.spec import ModelSpec, Tensor
 
 MAX_PARTS = 1024  # the largest published models have about 200

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mmpredict.errors import InputError, UnknownNameError
-from mmpredict.models.file_types import FILE_TYPES, FILE_TYPES_BY_NUMBER, FileType, file_type
-from mmpredict.models.mixture_ollama import OLLAMA_FILE_TYPES, OllamaChooser, ollama_keeps_mxfp4, ollama_may_quantize
-from mmpredict.models.mixture_rules import Chooser
-from mmpredict.models.quantization import SHORT_ROW_FALLBACK, WEIGHT_TYPES, WeightType, storable_type
+from mmpredict.models.quantization.file_types import FILE_TYPES, FILE_TYPES_BY_NUMBER, FileType, file_type
+from mmpredict.models.quantization.mixture_ollama import OLLAMA_FILE_TYPES, OllamaChooser, ollama_keeps_mxfp4, ollama_may_quantize
+from mmpredict.models.quantization.mixture_rules import Chooser
+from mmpredict.models.quantization.tensor_roles import VALUE_ROLES, dimensions, layer_of, may_be_quantized, role_of
+from mmpredict.models.quantization.unquantized import converted_type, ollama_converted_type
+from mmpredict.models.quantization.weight_types import SHORT_ROW_FALLBACK, WEIGHT_TYPES, WeightType, storable_type
 from mmpredict.models.spec import Tensor
-from mmpredict.models.tensor_roles import VALUE_ROLES, dimensions, layer_of, may_be_quantized, role_of
-from mmpredict.models.unquantized import converted_type, ollama_converted_type
 
 __all__ = ["FILE_TYPES", "FILE_TYPES_BY_NUMBER", "RULES", "FileType", "MixFacts", "Rules", "file_type", "mix"]
 

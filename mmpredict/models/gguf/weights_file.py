@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mmpredict.errors import DoesNotFitError, InputError, StorageError
-from mmpredict.models.blocks import constant, random_blocks
-from mmpredict.models.gguf_write import Packed, header_bytes, padding, unpadded_header
-from mmpredict.models.keys import Value
-from mmpredict.models.metadata import metadata_of
-from mmpredict.models.plain_vocabulary import plain_vocabulary, vocabulary_outline
+from mmpredict.models.gguf.blocks import constant, random_blocks
+from mmpredict.models.gguf.plain_vocabulary import plain_vocabulary, vocabulary_outline
+from mmpredict.models.gguf.write import Packed, header_bytes, padding, unpadded_header
+from mmpredict.models.metadata.keys import Value
+from mmpredict.models.metadata.translation import metadata_of
 from mmpredict.models.spec import ModelSpec, Tensor
 from mmpredict.units import MIB, format_bytes
 

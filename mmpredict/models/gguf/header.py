@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from mmpredict.errors import InputError
-from mmpredict.models.cursor import Cursor
-from mmpredict.models.keys import LongArray, Scalar, Value
-from mmpredict.models.quantization import WEIGHT_TYPES_BY_ID
+from mmpredict.models.gguf.cursor import Cursor
+from mmpredict.models.metadata.keys import LongArray, Scalar, Value
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES_BY_ID
 from mmpredict.models.spec import Tensor
 from mmpredict.units import MIB, format_bytes
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mmpredict.errors import InputError
-from mmpredict.models.tensor_roles import FEED_FORWARD_ROLES, GLM5_NEXT, VALUE_ROLES, Role, layer_of, role_of
+from mmpredict.models.quantization.tensor_roles import FEED_FORWARD_ROLES, GLM5_NEXT, VALUE_ROLES, Role, layer_of, role_of
 
 
 def more_bits(index: int, count: int) -> bool:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mmpredict.models.mixture_rules import more_bits
-from mmpredict.models.tensor_roles import Role, layer_of, role_of
+from mmpredict.models.quantization.mixture_rules import more_bits
+from mmpredict.models.quantization.tensor_roles import Role, layer_of, role_of
 
 OLLAMA_FILE_TYPES = ("F32", "F16", "BF16", "Q4_K_S", "Q4_K_M", "Q8_0", "MXFP4_MOE")
 

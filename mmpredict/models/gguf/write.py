@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mmpredict.errors import InputError
-from mmpredict.models.header import DEFAULT_ALIGNMENT, MAGIC
-from mmpredict.models.keys import LongArray, Value
+from mmpredict.models.gguf.header import DEFAULT_ALIGNMENT, MAGIC
+from mmpredict.models.metadata.keys import LongArray, Value
 from mmpredict.models.spec import Tensor
 
 VERSION = 3
