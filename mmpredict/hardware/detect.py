@@ -6,10 +6,13 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmpredict.hardware.cgroup import Limits, read_limits
 from mmpredict.hardware.cpu import CoreCount, CpuIdentity, count_cores, parse_cpuinfo
-from mmpredict.hardware.profile import HardwareProfile, MemoryPool, Processor, Quantity
+
+if TYPE_CHECKING:
+    from mmpredict.hardware.profile import HardwareProfile
 
 THIS_MACHINE = "this-machine"
 SYSTEM = "operating system"
@@ -37,6 +40,13 @@ def detect() -> HardwareProfile:
 
     Usable memory is what is available now: models must live beside what already runs.
     """
+    from mmpredict.hardware.profile import (  # what only counts cores needs no pydantic
+        HardwareProfile,
+        MemoryPool,
+        Processor,
+        Quantity,
+    )
+
     cores, memory, identity = count_usable_cores(), usable_memory(), cpu_identity()
     where = SYSTEM if memory.limit_bytes is None else f"{SYSTEM}, limit of the control group"
     return HardwareProfile(
