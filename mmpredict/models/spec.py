@@ -165,8 +165,3 @@ class ModelSpec:
                 head = (shape.window.key_dim or shape.key_dim) + (shape.window.value_dim or shape.value_dim)
             widths[limit] = widths.get(limit, 0.0) + shape.heads(layer) * head
         return tuple(sorted(widths.items()))
-
-    @cached_property
-    def windowed_layers(self) -> int:
-        """Layers whose attention sees only the sliding window [1]."""
-        return sum(self.shape.window.local) if self.shape.window else 0

@@ -241,7 +241,7 @@ def test_damage_is_refused_or_harmless(scratch: Path, changes: list[tuple[int, b
     else:
         assert spec.weight_bytes <= length
         assert 1 <= spec.shape.n_layers <= MAX_LAYERS
-        assert 0 <= spec.windowed_layers <= spec.shape.n_layers
+        assert spec.shape.window is None or len(spec.shape.window.local) == spec.shape.n_layers
     finally:
         peak_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -386,16 +386,15 @@ def test_more_draws_begin_with_the_same_ones(coefficients: Coefficients) -> None
 
 
 def test_the_reader_is_warned_of_what_cannot_be_trusted(coefficients: Coefficients) -> None:
-    assert predict(coefficients, "parallel-yielding", draws=1).warnings == ()
-    assert predict(coefficients, "parallel-divided", draws=1).warnings == ()
+    for harmless in ("parallel-yielding", "parallel-divided"):
+        assert predict(coefficients, harmless, draws=1).warnings == ()
     (warning,) = predict(coefficients, "parallel", draws=1).warnings
     assert "12 threads on 4 cores" in warning and "divide the threads or set GOMP_SPINCOUNT" in warning
     unmeasured = {"small": replace(uniform_spec("probe-wide", weight_type("q6_k")), name="small")}
-    plan = make_plan("sequential", ["small"], 4)
-    found = predict_plan(plan, Workload((Request("r", "small", 1, 1),)), unmeasured, coefficients, MEMORY_BYTES, draws=1)
+    one = Workload((Request("r", "small", 1, 1),))
+    found = predict_plan(make_plan("sequential", ["small"], 4), one, unmeasured, coefficients, MEMORY_BYTES, draws=1)
     assert any("small holds weights of a type that was not calibrated (q6_k)" in warning for warning in found.warnings)
 
 
 def test_a_prediction_says_what_it_rests_on(coefficients: Coefficients) -> None:
-    (source,) = predict(coefficients, "sequential", draws=1).provenance
-    assert "2026-01-01" in source and "100 measurements of invented with none" in source
+    assert "100 measurements of invented with none" in predict(coefficients, "sequential", draws=1).provenance[0]

@@ -19,15 +19,12 @@ class WeightType:
         gguf_id: number of the type in a GGUF file.
         block_weights: weights per block [1].
         block_bytes: bytes per block [bytes].
-        repacked: whether the CPU backend copies matrices of this type into its own layout on x86 with AVX2
-            (``mmpredict.models.quantization.repacking`` knows other processors, and the exceptions).
     """
 
     name: str
     gguf_id: int
     block_weights: int
     block_bytes: int
-    repacked: bool = False
 
     @property
     def bits_per_weight(self) -> float:
@@ -38,7 +35,7 @@ class WeightType:
 _TYPES = (
     WeightType("f32", 0, 1, 4),
     WeightType("f16", 1, 1, 2),
-    WeightType("q4_0", 2, 32, 18, repacked=True),
+    WeightType("q4_0", 2, 32, 18),
     WeightType("q4_1", 3, 32, 20),
     WeightType("q5_0", 6, 32, 22),
     WeightType("q5_1", 7, 32, 24),
@@ -46,7 +43,7 @@ _TYPES = (
     WeightType("q8_1", 9, 32, 36),
     WeightType("q2_k", 10, 256, 84),
     WeightType("q3_k", 11, 256, 110),
-    WeightType("q4_k", 12, 256, 144, repacked=True),
+    WeightType("q4_k", 12, 256, 144),
     WeightType("q5_k", 13, 256, 176),
     WeightType("q6_k", 14, 256, 210),
     WeightType("q8_k", 15, 256, 292),
@@ -54,7 +51,7 @@ _TYPES = (
     WeightType("iq2_xs", 17, 256, 74),
     WeightType("iq3_xxs", 18, 256, 98),
     WeightType("iq1_s", 19, 256, 50),
-    WeightType("iq4_nl", 20, 32, 18, repacked=True),
+    WeightType("iq4_nl", 20, 32, 18),
     WeightType("iq3_s", 21, 256, 110),
     WeightType("iq2_s", 22, 256, 82),
     WeightType("iq4_xs", 23, 256, 136),
@@ -67,7 +64,7 @@ _TYPES = (
     WeightType("bf16", 30, 1, 2),
     WeightType("tq1_0", 34, 256, 54),
     WeightType("tq2_0", 35, 256, 66),
-    WeightType("mxfp4", 39, 32, 17, repacked=True),
+    WeightType("mxfp4", 39, 32, 17),
     WeightType("nvfp4", 40, 64, 36),
     WeightType("q1_0", 41, 128, 18),
     WeightType("q2_0", 42, 64, 18),
