@@ -70,7 +70,7 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
         model_log_spread={phase: max(MODEL_SPREAD_FLOOR, _robust_spread(errors)) for phase, errors in unseen.items()},
         contention=_contention(rows, specs),
         loading=_loading(of_kind(rows, "load"), specs),
-        memory=_memory(of_kind(rows, "memory"), specs),
+        memory=_memory(of_kind(rows, "memory"), of_kind(rows, "prefill"), specs),
         errors={
             f"unseen_model_{phase}_median_absolute": float(np.median(np.abs(np.expm1(errors)))) if errors else 0.0
             for phase, errors in unseen.items()
@@ -196,13 +196,15 @@ def _loading(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> Loa
     )
 
 
-def _memory(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> MemoryCoefficients:
-    """How far the computed memory is from what servers had; parts of the buffers that no prompt reached are in the difference."""
+def _memory(rows: Sequence[Measurement], prefills: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> MemoryCoefficients:
+    """How far the computed memory is from what servers had after the prompts that they were given."""
     errors = []
     for row in rows:
+        lengths = [int(p.number("tokens")) for p in prefills if (p.model, p.threads) == (row.model, row.threads)]
         context, slots, ubatch = (int(row.number(name)) for name in ("context_tokens", "slots", "ubatch_tokens"))
         options = CacheOptions(context, slots, ubatch)
-        computed = instance_memory(specs[row.model], options, EMBEDDED, threads=row.threads).host.total
+        touched = max(lengths, default=options.ubatch_tokens)
+        computed = instance_memory(specs[row.model], options, EMBEDDED, threads=row.threads, touched_tokens=touched).host.total
         errors.append(math.log(computed / row.number("proportional_bytes")))
     return MemoryCoefficients(log_spread=max(MEMORY_SPREAD_FLOOR, _root_mean_square(errors)))
 

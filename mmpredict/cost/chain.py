@@ -27,6 +27,7 @@ class InstanceCost:
         options: context, slots, batch and cache of the server.
         coefficients: of the machine and engine.
         draw: the run's luck.
+        touched_tokens: largest batch that the requests can make (``cost.memory``) [tokens].
 
     Raises:
         InputError: more threads than the machine has cores.
@@ -40,6 +41,7 @@ class InstanceCost:
         options: CacheOptions,
         coefficients: Coefficients,
         draw: Draw,
+        touched_tokens: int | None = None,
     ) -> None:
         if threads > coefficients.cores:
             raise InputError(
@@ -64,7 +66,7 @@ class InstanceCost:
         }
         self._kv_cache_bytes = cache_bytes(spec.shape, options)
         self._load_factor = machine * draw.factor(f"load of {spec.name}", coefficients.loading.log_spread)
-        memory = instance_memory(spec, options, EMBEDDED, threads=threads)
+        memory = instance_memory(spec, options, EMBEDDED, threads=threads, touched_tokens=touched_tokens)
         scale = draw.factor(f"memory of {spec.name}", coefficients.memory.log_spread)
         self.memory = memory.host.scaled(scale)
 
@@ -109,9 +111,11 @@ class CostModel:
         self.draw = draw or Draw()
         self.contention: Contention = draw_contention(coefficients, self.draw)
 
-    def instance(self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions) -> InstanceCost:
+    def instance(
+        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched_tokens: int | None = None
+    ) -> InstanceCost:
         """Costs of one instance (see ``InstanceCost``)."""
-        return InstanceCost(spec, threads, spincount, options, self.coefficients, self.draw)
+        return InstanceCost(spec, threads, spincount, options, self.coefficients, self.draw, touched_tokens)
 
     def stacked(self, spinning: Sequence[str]) -> set[str]:
         """Which of several spinning instances get their threads stacked on one core when they compete.

@@ -7,11 +7,12 @@ whole configured context. Sizes of weights and cache are exact; the compute buff
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from mmpredict.cost.graph import compute_buffer, work_buffer_bytes
 from mmpredict.cost.overhead import Overhead
-from mmpredict.cost.placement import Placement, device_tensor_bytes, host_weights, on_gpu, streamed_bytes
+from mmpredict.cost.placement import REMEMBERED, Placement, device_tensor_bytes, host_weights, on_gpu, streamed_bytes
 from mmpredict.models.cache import CacheOptions, layer_cache_bytes
 from mmpredict.models.spec import ModelSpec
 
@@ -78,12 +79,14 @@ def output_buffer_bytes(spec: ModelSpec, slots: int) -> float:
     return FLOAT_BYTES * slots * (spec.shape.n_vocab if spec.output_matrix else spec.shape.n_embd)
 
 
+@lru_cache(REMEMBERED)
 def instance_memory(
     spec: ModelSpec,
     options: CacheOptions,
     overhead: Overhead,
     placement: Placement | None = None,
     threads: int = 1,
+    touched_tokens: int | None = None,
     context_bytes: float = 0.0,
     weights: tuple[float, float] | None = None,
 ) -> InstanceMemory:
@@ -95,19 +98,22 @@ def instance_memory(
         overhead: of the engine's process.
         placement: where weights lie; all mapped on a CPU with AVX2 when not given.
         threads: worker threads, which each have scratch memory [1].
+        touched_tokens: largest batch that is ever evaluated, if it is smaller than the physical batch: what is allocated beyond it
+            never becomes resident [tokens].
         context_bytes: what a process loses to the GPU's runtime [bytes].
         weights: what ``host_weights`` gives for this placement, where it is known already [bytes].
     """
     where = placement or Placement()
     caches = layer_cache_bytes(spec.shape, options)
     on_device = sum(size for layer, size in enumerate(caches) if on_gpu(spec, layer, where.gpu_layers))
-    buffer = compute_buffer(spec.shape, options)
+    touched = options if touched_tokens is None else replace(options, ubatch_tokens=min(touched_tokens, options.ubatch_tokens))
+    buffer = compute_buffer(spec.shape, touched)
     mapped, copied = host_weights(spec, where) if weights is None else weights
     process = overhead.shared_bytes + overhead.private_bytes(spec, options.slots)
     output = output_buffer_bytes(spec, options.slots)
     doubts = () if buffer.exact else (f"the compute buffer of {spec.shape.architecture} is taken to be that of {buffer.family}",)
     if not where.gpu_layers:
-        compute = buffer.bytes + work_buffer_bytes(spec, options, threads)
+        compute = buffer.bytes + work_buffer_bytes(spec, touched, threads)
         return InstanceMemory(MemoryParts(mapped, copied, sum(caches), compute, output, process), MemoryParts(), doubts)
     return InstanceMemory(
         MemoryParts(mapped, copied, sum(caches) - on_device, buffer.host_bytes, output, process),

@@ -15,6 +15,7 @@ from mmpredict.models.quantization.repacking import WHEEL_FEATURES, repacks_tens
 from mmpredict.models.quantization.tensor_roles import layer_of
 from mmpredict.models.spec import EMBEDDING, ModelSpec, Tensor
 
+REMEMBERED = 256  # answers for models and placements
 ALIGNMENT_BYTES = 32  # of tensors in a file and in a buffer
 
 
@@ -78,6 +79,7 @@ def device_tensor_bytes(spec: ModelSpec, gpu_layers: int, kept: Collection[str] 
     return placed + (output.size_bytes if output and output.name == EMBEDDING else 0)
 
 
+@lru_cache(REMEMBERED)
 def host_weights(spec: ModelSpec, placement: Placement) -> tuple[int, int]:
     """Weights on the host [bytes]: (mapped from the file, private copies)."""
     kept = placement.kept

@@ -87,6 +87,9 @@ class ModelSpec:
     n_merges: int = 0
     doubts: tuple[str, ...] = ()
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.weight_bytes))  # what depends on a model alone is remembered; all tensors would take too long
+
     @cached_property
     def parameters(self) -> int:
         """Number of weights [1]."""

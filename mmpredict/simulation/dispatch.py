@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mmpredict.errors import InputError
-from mmpredict.simulation.plan import Plan, Stage
+from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.workload.request import Request, Workload
 
 
@@ -51,6 +51,12 @@ def check_context(plan: Plan, workload: Workload, instance_of: Mapping[str, str]
                     f"{name}: the {min(together, len(sizes))} largest requests in flight together need {sum(sizes[:together])} "
                     f"tokens, the {what} holds {holds}; raise server.context_tokens"
                 )
+
+
+def largest_batch(instance: InstancePlan, prompt_tokens: Sequence[int]) -> int:
+    """Largest physical batch that these prompts can make on an instance: those of all slots at once, at least a token [tokens]."""
+    together = sum(sorted(prompt_tokens, reverse=True)[: instance.slots])
+    return max(1, min(instance.ubatch_tokens, together))
 
 
 def stage_requests(stage: Stage, workload: Workload, instance_of: dict[str, str]) -> list[Request]:

@@ -14,7 +14,7 @@ from mmpredict.errors import MmpredictError
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import ActivityRow, RequestRow, StateRow
 from mmpredict.results.records import Records
-from mmpredict.simulation.dispatch import assign, check_context, sendable, stage_requests
+from mmpredict.simulation.dispatch import assign, check_context, largest_batch, sendable, stage_requests
 from mmpredict.simulation.machine import Machine
 from mmpredict.simulation.plan import Plan, Stage
 from mmpredict.simulation.server import LlamaServer
@@ -110,7 +110,10 @@ class _Run:
 
     def _load(self, name: str, stacked: bool) -> Any:
         instance = self.plan.instance(name)
-        cost = self.costs.instance(self.specs[instance.model], instance.threads, instance.spincount, instance.cache)
+        prompts = [r.prompt_tokens for r in self.workload.requests if self.instance_of[r.id] == name]
+        cost = self.costs.instance(
+            self.specs[instance.model], instance.threads, instance.spincount, instance.cache, largest_batch(instance, prompts)
+        )
         solo_s = cost.load_s(self.cold)
         start_s = self.env.now
         yield self.machine.start(Demand("load", 1, False, solo_s, 0.0, False)).done

@@ -233,7 +233,8 @@ def rows(truth: dict[int, StepCoefficients], coefficients: Coefficients) -> list
             made.append(
                 Measurement("load", name, 2, None, {"cold": cold, "kv_cache_bytes": kv_cache_bytes, "duration_s": duration_s})
             )
-        memory = instance_memory(spec, OPTIONS, EMBEDDED, threads=2).host
+        longest = max(int(row.number("tokens")) for row in made if (row.kind, row.model, row.threads) == ("prefill", name, 2))
+        memory = instance_memory(spec, OPTIONS, EMBEDDED, threads=2, touched_tokens=longest).host
         values = {
             "context_tokens": DEFAULT_CONTEXT_TOKENS,
             "slots": DEFAULT_SLOTS,

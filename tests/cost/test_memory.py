@@ -103,3 +103,13 @@ def test_nothing_beside_the_buffers_is_nothing(make_spec: Callable[[str], ModelS
     spec = make_spec("smollm2-135m@q8_0")
     assert instance_memory(spec, ORDINARY, NOTHING).host.process == 0
     assert instance_memory(spec, ORDINARY, EMBEDDED).host.process == EMBEDDED.shared_bytes + EMBEDDED.private_bytes(spec, 4)
+
+
+@given(st.sampled_from(SPECS), st.integers(1, 600))
+def test_what_no_batch_reaches_is_not_resident(spec: ModelSpec, tokens: int) -> None:
+    def parts(touched: int | None) -> MemoryParts:
+        return instance_memory(spec, ORDINARY, EMBEDDED, touched_tokens=touched).host
+
+    assert parts(tokens).compute <= parts(tokens + 1).compute <= parts(None).compute
+    assert parts(512) == parts(600) == parts(None)
+    assert replace(parts(tokens), compute=0) == replace(parts(None), compute=0), "only buffers depend on it"

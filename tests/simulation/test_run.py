@@ -17,7 +17,7 @@ from mmpredict.cost.chain import CostModel, InstanceCost
 from mmpredict.cost.coefficients import Coefficients, Estimate
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.step import PromptPiece
-from mmpredict.errors import DoesNotFitError, InputError
+from mmpredict.errors import InputError
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.catalog import uniform_spec
 from mmpredict.models.quantization.weight_types import weight_type
@@ -106,7 +106,7 @@ def test_a_single_model_is_the_same_under_every_strategy_but_for_the_price_of_yi
     assert found["parallel"] < yielding_s < 1.1 * found["parallel"]
 
 
-def test_stages_follow_each_other_and_release_their_memory(coefficients: Coefficients) -> None:
+def test_stages_follow_each_other(coefficients: Coefficients) -> None:
     records = run(coefficients, "sequential", BUSY)
     spans = {
         kind: {row.instance: (row.start_s, row.end_s) for row in records.activities if row.kind == kind}
@@ -116,27 +116,6 @@ def test_stages_follow_each_other_and_release_their_memory(coefficients: Coeffic
         assert spans["load"][after][0] == spans["unload"][before][1]
     for row in records.activities:
         assert spans["load"][row.instance][0] <= row.start_s <= row.end_s <= spans["unload"][row.instance][1]
-    memory = [row.used for row in records.states if row.resource == "memory"]
-    own = [cost_of(coefficients, name).memory.total for name in MODELS]
-    assert memory == pytest.approx([own[0], 0, own[1], 0, own[2], 0])
-
-
-def test_memory_of_parallel_models_adds_up(coefficients: Coefficients) -> None:
-    together = summarize(run(coefficients, "parallel", BUSY)).memory_peak_bytes
-    pairs = summarize(run(coefficients, "batched", BUSY)).memory_peak_bytes
-    alone = summarize(run(coefficients, "sequential", BUSY)).memory_peak_bytes
-    own = [cost_of(coefficients, name).memory.total for name in MODELS]
-    assert together == pytest.approx(sum(own))
-    assert pairs == pytest.approx(max(own[0] + own[1], own[2]))
-    assert alone == pytest.approx(max(own))
-
-
-def test_two_servers_of_one_file_share_its_pages(coefficients: Coefficients) -> None:
-    instances = tuple(InstancePlan(name, "small", 2) for name in ("one", "two"))
-    twice = Plan("twins", instances, (Stage(("one", "two")),))
-    memory = cost_of(coefficients, "small").memory
-    peak = summarize(run(coefficients, twice, Workload((Request("r", "small", 10, 2),)))).memory_peak_bytes
-    assert peak == pytest.approx(memory.mapped + 2 * memory.private)
 
 
 def test_sequential_sends_one_request_at_a_time(coefficients: Coefficients) -> None:
@@ -303,14 +282,6 @@ def test_impossible_plans_are_refused(build: Callable[[], Any], message: str) ->
 def predict(coefficients: Coefficients, strategy: str, workload: Workload = AT_ONCE, **options: Any) -> Any:
     plan = make_plan(strategy, MODELS, coefficients.cores)
     return predict_plan(plan, workload, SPECS, coefficients, **{"memory_bytes": MEMORY_BYTES, "draws": 40, **options})
-
-
-def test_a_plan_that_does_not_fit_is_refused_with_both_sizes(coefficients: Coefficients) -> None:
-    needed = sum(cost_of(coefficients, name).memory.total for name in MODELS)
-    assert predict(coefficients, "parallel", memory_bytes=needed * 1.001, draws=1).metrics["memory_peak_bytes"].value > 0
-    with pytest.raises(DoesNotFitError, match=r"'parallel' needs? .* of memory, .* are usable; run fewer models at once"):
-        predict(coefficients, "parallel", memory_bytes=needed * 0.999)
-    assert predict(coefficients, "sequential", memory_bytes=needed * 0.999, draws=1)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -1,0 +1,60 @@
+"""Mixtures of experts: which weights a batch touches, and how many tokens each of them sees."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmpredict.cost.step import decode_features, step_weights
+from mmpredict.models.catalog import catalog_spec
+
+SPEC = catalog_spec("qwen3-30b-a3b", "Q8_0")  # 128 experts, 8 of them for a token
+EXPERT_WEIGHTS = sum(group.weights for group in SPEC.body_groups if group.experts)
+DENSE_WEIGHTS = sum(group.weights for group in SPEC.body_groups if not group.experts)
+
+
+def touched(tokens: int) -> dict[tuple[str, int], float]:
+    found: dict[tuple[str, int], float] = {}
+    step_weights(SPEC, tokens, 0, found)
+    return found
+
+
+def test_one_token_passes_the_experts_it_uses() -> None:
+    assert sum(touched(1).values()) == pytest.approx(DENSE_WEIGHTS + EXPERT_WEIGHTS * 8 / 128)
+    # The model's name says 3 billion active weights of 30.
+    assert SPEC.active_parameters == pytest.approx(3.0e9, rel=0.1)
+    assert SPEC.parameters == pytest.approx(30.5e9, rel=0.01)
+
+
+def test_two_tokens_share_experts_by_chance() -> None:
+    assert SPEC.expert_coverage(2) == pytest.approx(1 - (120 / 128) ** 2)
+    assert SPEC.pass_bytes(2) - SPEC.pass_bytes(1) == pytest.approx(
+        sum(group.size_bytes for group in SPEC.body_groups if group.experts) * (8 / 128) * (120 / 128)
+    )
+
+
+def test_a_large_batch_touches_everything_and_each_expert_sees_its_share() -> None:
+    found = touched(1024)
+    assert sum(found.values()) == pytest.approx(DENSE_WEIGHTS + EXPERT_WEIGHTS, rel=1e-6)
+    assert {tokens for _, tokens in found} == {1024, 1024 * 8 // 128}
+
+
+@given(st.integers(1, 4000))
+def test_token_evaluations_are_those_of_the_experts_used(tokens: int) -> None:
+    """n tokens · k experts each, however they are spread; only the tokens per expert are rounded."""
+    evaluations = sum(seen * weights for (_, seen), weights in touched(tokens).items())
+    exact = tokens * (DENSE_WEIGHTS + EXPERT_WEIGHTS * 8 / 128)
+    assert evaluations == pytest.approx(exact, rel=0.5 if tokens < 200 else 0.05)
+
+
+@given(st.integers(1, 2000))
+def test_more_tokens_never_touch_less(tokens: int) -> None:
+    assert sum(touched(tokens + 1).values()) >= sum(touched(tokens).values())
+    assert SPEC.pass_bytes(tokens + 1) >= SPEC.pass_bytes(tokens)
+
+
+def test_decode_steps_read_what_their_sequences_touch() -> None:
+    alone, together = decode_features(SPEC, [100.0], 5), decode_features(SPEC, [100.0] * 4, 5)
+    assert alone.pass_bytes == SPEC.pass_bytes(1)
+    assert together.pass_bytes == SPEC.pass_bytes(4) < 4 * SPEC.pass_bytes(1)
