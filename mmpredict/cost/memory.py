@@ -86,9 +86,9 @@ def instance_memory(
     overhead: Overhead,
     placement: Placement | None = None,
     threads: int = 1,
-    touched_tokens: int | None = None,
     context_bytes: float = 0.0,
     weights: tuple[float, float] | None = None,
+    touched_tokens: int | None = None,
 ) -> InstanceMemory:
     """Memory of one instance once it has served a full batch on every slot.
 
@@ -98,10 +98,10 @@ def instance_memory(
         overhead: of the engine's process.
         placement: where weights lie; all mapped on a CPU with AVX2 when not given.
         threads: worker threads, which each have scratch memory [1].
-        touched_tokens: largest batch that is ever evaluated, if it is smaller than the physical batch: what is allocated beyond it
-            never becomes resident [tokens].
         context_bytes: what a process loses to the GPU's runtime [bytes].
         weights: what ``host_weights`` gives for this placement, where it is known already [bytes].
+        touched_tokens: largest batch that is ever evaluated, if it is smaller than the physical batch: what is allocated beyond it
+            never becomes resident [tokens].
     """
     where = placement or Placement()
     caches = layer_cache_bytes(spec.shape, options)
