@@ -1,4 +1,4 @@
-"""``mmpredict calibrate run | fit | show``."""
+"""``mmpredict calibrate run | import | fit | show``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmpredict.cli.calibrate_import import import_files
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
 from mmpredict.units import format_percent, format_seconds
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # their imports take longer than most commands
     from mmpredict.cost.coefficients import Coefficients, Kernel
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine, and fit the cost model to what was measured.")
+app.command("import")(import_files)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 
