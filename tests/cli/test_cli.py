@@ -143,7 +143,7 @@ def test_usage(arguments: list[str], words: list[str], call: Call, place: Path) 
 def test_one_of_several_strategies_does_not_fit(call: Call) -> None:
     write_scenario("synthetic:gemma3-270m@q8_0", "synthetic:llama3.2-3b@q8_0")
     machine = Path("machine.toml")
-    machine.write_text(MACHINE.replace("usable_bytes = 6e9", "usable_bytes = 4.3e9"))
+    machine.write_text(MACHINE.replace("usable_bytes = 6e9", "usable_bytes = 4.15e9"))
     outcome = call("predict", "scenario.toml", "--json", "--draws", "5")
     document = json.loads(outcome.out)
     assert outcome.code == 0
