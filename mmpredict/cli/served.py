@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mmpredict.models.spec import ModelSpec
 
-PREFIXES = ("http://", "ollama://")
-
 
 def model_of(name: str) -> str | ModelSpec:
     """The name as it is, or what the running server that it stands for says of its model.
@@ -17,8 +15,6 @@ def model_of(name: str) -> str | ModelSpec:
         EngineError: no server answers as it should.
         InputError: the answer cannot be used.
     """
-    if not name.startswith(PREFIXES):
-        return name
-    from mmpredict.live.describe import describe
+    from mmpredict.live.describe import describe, is_served
 
-    return describe(name)
+    return describe(name) if is_served(name) else name

@@ -87,7 +87,6 @@ def instance_memory(
     placement: Placement | None = None,
     threads: int = 1,
     context_bytes: float = 0.0,
-    weights: tuple[float, float] | None = None,
     touched_tokens: int | None = None,
 ) -> InstanceMemory:
     """Memory of one instance once it has served a full batch on every slot.
@@ -99,7 +98,6 @@ def instance_memory(
         placement: where weights lie; all mapped on a CPU with AVX2 when not given.
         threads: worker threads, which each have scratch memory [1].
         context_bytes: what a process loses to the GPU's runtime [bytes].
-        weights: what ``host_weights`` gives for this placement, where it is known already [bytes].
         touched_tokens: largest batch that is ever evaluated, if it is smaller than the physical batch: what is allocated beyond it
             never becomes resident [tokens].
     """
@@ -108,7 +106,7 @@ def instance_memory(
     on_device = sum(size for layer, size in enumerate(caches) if on_gpu(spec, layer, where.gpu_layers))
     touched = options if touched_tokens is None else replace(options, ubatch_tokens=min(touched_tokens, options.ubatch_tokens))
     buffer = compute_buffer(spec.shape, touched)
-    mapped, copied = host_weights(spec, where) if weights is None else weights
+    mapped, copied = host_weights(spec, where)
     process = overhead.shared_bytes + overhead.private_bytes(spec, options.slots)
     output = output_buffer_bytes(spec, options.slots)
     doubts = () if buffer.exact else (f"the compute buffer of {spec.shape.architecture} is taken to be that of {buffer.family}",)

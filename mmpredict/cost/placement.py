@@ -8,7 +8,7 @@ the GPU; keys and values follow their layer.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mmpredict.models.quantization.repacking import WHEEL_FEATURES, repacks_tensor
@@ -95,6 +95,12 @@ def host_weights(spec: ModelSpec, placement: Placement) -> tuple[int, int]:
     names = [t.name for t in spec.tensors]
     span = spec.tensors[names.index(in_place[0].name) : names.index(in_place[-1].name) + 1]
     return sum(-(-t.size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES for t in span), copied
+
+
+def in_place_bytes(spec: ModelSpec, placement: Placement) -> float:
+    """Weights on the host that the CPU uses as they are [bytes]."""
+    copied = host_weights(spec, replace(placement, mapped=True))[1]
+    return host_weights(spec, replace(placement, mapped=False))[1] - copied
 
 
 def repacked_bytes(spec: ModelSpec, features: Collection[str] = WHEEL_FEATURES) -> int:

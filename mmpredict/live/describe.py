@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from mmpredict.errors import EngineError, InputError
 from mmpredict.live.failure import RequestFailure
-from mmpredict.models.servers import served_model, spec_from_show, spec_of_served
-from mmpredict.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from mmpredict.models.spec import ModelSpec
 
 HTTP, OLLAMA = "http://", "ollama://"
 OLLAMA_ADDRESS = "http://127.0.0.1:11434"
@@ -49,6 +51,8 @@ def ollama_address() -> str:
 
 
 def _ollama(name: str, tag: str) -> ModelSpec:
+    from mmpredict.models.servers import spec_from_show
+
     if not tag:
         raise InputError(f"{name!r} names no model; write for example ollama://qwen2.5:7b")
     answer = _ask(ollama_address(), "/api/show", {"model": tag, "verbose": True}, "start it with: ollama serve")
@@ -56,6 +60,8 @@ def _ollama(name: str, tag: str) -> ModelSpec:
 
 
 def _llama_server(url: str) -> ModelSpec:
+    from mmpredict.models.servers import served_model, spec_of_served
+
     hint = "start it with: llama-server -m MODEL.gguf --port PORT"
     props = _ask(url, "/props", None, hint)
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from mmpredict.cost.memory import InstanceMemory, MemoryParts, instance_memory
 from mmpredict.cost.overhead import OVERHEADS, Overhead
-from mmpredict.cost.placement import Placement, host_weights
+from mmpredict.cost.placement import Placement, host_weights, in_place_bytes
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.estimate import Parts, Span
@@ -31,7 +31,6 @@ class Gauge:
     threads: int
     shares_pages: bool = False
     _known: dict[tuple[CacheOptions, Placement, float], InstanceMemory] = field(default_factory=dict)
-    _weights: dict[Placement, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -43,8 +42,7 @@ class Gauge:
         key = (options, placement, context_bytes)
         found = self._known.get(key)
         if found is None:
-            weights = self._host_weights(placement)
-            found = instance_memory(self.spec, options, self.overhead, placement, self.threads, context_bytes, weights)
+            found = instance_memory(self.spec, options, self.overhead, placement, self.threads, context_bytes)
             if self.shares_pages and placement.mapped and placement.gpu_layers:
                 found = replace(found, device=self._on_pages(found.device))
             self._known[key] = found
@@ -54,20 +52,12 @@ class Gauge:
         """Mapped pages that are only read to be copied: they stay where there is room, and give way at no cost [bytes]."""
         if not placement.mapped:
             return 0.0
-        mapped, _ = self._host_weights(placement)
+        mapped, _ = host_weights(self.spec, placement)
         return max(0.0, mapped - self.in_place_bytes(placement))
 
     def in_place_bytes(self, placement: Placement) -> float:
         """Weights on the host that the CPU uses as they are [bytes]."""
-        copied = self._host_weights(replace(placement, mapped=True))[1]
-        return self._host_weights(replace(placement, mapped=False))[1] - copied
-
-    def _host_weights(self, placement: Placement) -> tuple[float, float]:
-        """Weights on the host [bytes]: (mapped from the file, private copies)."""
-        found = self._weights.get(placement)
-        if found is None:
-            found = self._weights[placement] = host_weights(self.spec, placement)
-        return found
+        return in_place_bytes(self.spec, placement)
 
     def _on_pages(self, device: MemoryParts) -> MemoryParts:
         """A tied output matrix is the embedding table's own pages, which the host counts already."""

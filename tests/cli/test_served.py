@@ -5,17 +5,12 @@ from __future__ import annotations
 import pytest
 from commands import Call
 
-from mmpredict.cli.served import PREFIXES, model_of
-from mmpredict.live.describe import is_served
+from mmpredict.cli.served import model_of
 
 
 def test_other_names_stay_as_they_are() -> None:
     for name in ("qwen2.5:7b", "model.gguf", "httpx", "https://example.org"):
         assert model_of(name) == name
-
-
-def test_the_prefixes_are_those_of_the_descriptions() -> None:
-    assert all(is_served(f"{prefix}x") for prefix in PREFIXES)
 
 
 @pytest.mark.parametrize(("name", "remedy"), [("http://127.0.0.1:1", "llama-server -m"), ("ollama://qwen2.5:7b", "ollama serve")])

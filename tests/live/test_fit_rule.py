@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from mmpredict.cost.admission import llama_fit
-from mmpredict.cost.admission.llama_fit import MIN_CONTEXT_TOKENS, Start, fit, in_place_bytes, projected_on_host
+from mmpredict.cost.admission.llama_fit import MIN_CONTEXT_TOKENS, Start, fit, projected_on_host
 from mmpredict.cost.memory import InstanceMemory
-from mmpredict.cost.placement import Placement
+from mmpredict.cost.placement import Placement, in_place_bytes
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.resolve import resolve
 from mmpredict.units import MIB

@@ -13,7 +13,7 @@ from typing import Literal
 
 from mmpredict.cost.graph import compute_buffer
 from mmpredict.cost.memory import InstanceMemory
-from mmpredict.cost.placement import Placement, host_weights, most_gpu_layers
+from mmpredict.cost.placement import Placement, most_gpu_layers
 from mmpredict.models.cache import CELL_PADDING, CacheOptions, cache_bytes
 from mmpredict.models.spec import ModelSpec
 from mmpredict.units import MIB
@@ -42,7 +42,7 @@ class Start:
         placement: with all layers that it would put on a GPU.
         auto_context: whether the context may shrink (no ``--ctx-size``).
         auto_layers: whether layers may stay behind (no ``--n-gpu-layers``).
-        in_place_bytes: see ``in_place_bytes``; only looked at without a GPU [bytes].
+        in_place_bytes: see ``cost.placement.in_place_bytes``; only looked at without a GPU [bytes].
     """
 
     spec: ModelSpec
@@ -73,12 +73,6 @@ def projected_on_gpu(memory: InstanceMemory) -> float:
     """What ``--fit`` counts where there is a GPU: weights, cache and compute buffer there [bytes]."""
     device = memory.device
     return device.mapped + device.weights + device.kv_cache + device.compute
-
-
-def in_place_bytes(spec: ModelSpec, placement: Placement) -> float:
-    """Weights on the host that the CPU uses as they are [bytes]."""
-    copied = host_weights(spec, replace(placement, mapped=True))[1]
-    return host_weights(spec, replace(placement, mapped=False))[1] - copied
 
 
 def projected_on_host(spec: ModelSpec, options: CacheOptions, weights_bytes: float) -> float:
