@@ -6,7 +6,7 @@ A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts
       + Σ_types  W_type · k_type(n)                 body matrices, every token
       + W_output · k_output(m)                      output matrix, tokens whose logits are wanted
       + logit_s · V · m                             sampling
-      + attention_s · MACs                          2 · heads · head_dim · Σ_layers Σ_tokens depth
+      + attention_s · MACs                          Σ_layers (key + value width of all heads) · Σ_tokens depth
 
     k_type(n) = (1 − f) · c_type(n) + f · max(c_type(n), bytes per weight / bandwidth),   f = max(0, 1 − cache / B)
 
