@@ -16,14 +16,13 @@ from mmpredict.cost.admission.llama_fit import (
     Measure,
     Start,
     fit,
-    in_place_bytes,
     projected_on_gpu,
     projected_on_host,
 )
 from mmpredict.cost.admission.system import outcome
 from mmpredict.cost.memory import InstanceMemory, instance_memory
 from mmpredict.cost.overhead import LLAMA_SERVER
-from mmpredict.cost.placement import Placement, device_tensor_bytes, host_weights, most_gpu_layers
+from mmpredict.cost.placement import Placement, device_tensor_bytes, host_weights, in_place_bytes, most_gpu_layers
 from mmpredict.errors import InputError
 from mmpredict.models.cache import CacheOptions, cache_bytes
 from mmpredict.models.catalog import catalog_spec
