@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +20,10 @@ from mmpredict.cost.coefficients import (
 from mmpredict.models.catalog import uniform_spec
 from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.spec import ModelSpec
+
+# A shell that starts us in the background makes us ignore Ctrl-C, and every process that the tests start and interrupt with us.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
