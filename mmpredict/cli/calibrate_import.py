@@ -23,7 +23,7 @@ def import_files(
     output: Annotated[Path | None, typer.Option("--output", help="File for the rows (JSON Lines).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False,
 ) -> None:
-    """Read benchmark files of llama-bench, llama-batched-bench, llama-server, Ollama or mmpredict as rows of one kind.
+    """Read benchmark files of llama-bench, llama-batched-bench, llama-server, Ollama, llama-swap or mmpredict as rows of one kind.
 
     A malformed line is reported and skipped. Ends with 0 if any row was read, and 2 if none.
 

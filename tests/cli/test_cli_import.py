@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from commands import Call, assert_one_line
@@ -50,3 +52,20 @@ def test_one_unreadable_file_does_not_hide_the_others(call: Call) -> None:
     assert outcome.code == 0
     document = json.loads(outcome.out)
     assert (len(document["rows"]), len(document["unreadable"])) == (1, 1)
+
+
+def test_a_database_beside_texts(call: Call) -> None:
+    with closing(sqlite3.connect("swap.sqlite")) as database:
+        database.execute(
+            "CREATE TABLE activity (id INTEGER PRIMARY KEY, ts_created INTEGER, model_id TEXT, cache_tokens INTEGER,"
+            " draft_tokens INTEGER, input_tokens INTEGER, output_tokens INTEGER, prompt_per_second REAL,"
+            " tokens_per_second REAL, duration_ms INTEGER)"
+        )
+        database.execute("INSERT INTO activity VALUES (5, 1787000000, 'qwen3-8b', 0, -1, 400, 201, 800.0, 50.0, 4512)")
+        database.execute("INSERT INTO activity VALUES (6, 1787000060, 'qwen3-8b', 0, 30, 0, 201, 0, 50.0, 4512)")
+        database.commit()
+    Path("bench.csv").write_text("NAME,STEP,COUNT,NS_PER_COUNT,TOKEN_PER_SEC\ngemma3,generate,101,19801980.20,50.50\n", "utf-8")
+    document = json.loads(call("calibrate", "import", "swap.sqlite", "bench.csv", "--json").out)
+    assert [(one["format"], one["read"]) for one in document["files"]] == [("llama-swap-db", 2), ("ollama-bench-csv", 1)]
+    assert [(bad["line"], bad["reason"][:20]) for bad in document["files"][0]["skipped"]] == [(6, "request 6: the token")]
+    assert [row["test"] for row in document["rows"]] == ["pp", "tg", "tg"]

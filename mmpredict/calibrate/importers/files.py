@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from mmpredict.calibrate.importers.formats import READERS, detect, reader
-from mmpredict.calibrate.importers.row import BenchRow, Rejected
+from mmpredict.calibrate.importers.formats import DATABASE_READERS, NAMES, READERS, detect, detect_database, require_name
+from mmpredict.calibrate.importers.row import BenchRow, Found, Rejected
 from mmpredict.errors import FileFormatError, InputError
 from mmpredict.saving import save
 
@@ -24,7 +24,7 @@ class Imported:
 
     Attributes:
         path: the file.
-        format: its format, a name of ``formats.READERS``.
+        format: its format, one of ``formats.NAMES``.
         rows: what was read, in order.
         rejected: lines that should have been rows.
     """
@@ -39,20 +39,17 @@ def import_file(path: Path, format_name: str | None = None) -> Imported:
     """Read one benchmark file.
 
     Args:
-        path: a text file.
-        format_name: a name of ``formats.READERS``; without it the content decides.
+        path: a text file or a database.
+        format_name: one of ``formats.NAMES``; without it the content decides.
 
     Raises:
         InputError: the file cannot be read.
         UnknownNameError: there is no such format.
-        FileFormatError: it is too large, no text, or of no known format.
+        FileFormatError: it is too large, neither text nor database, or of no known format.
     """
-    wanted = reader(format_name) if format_name else None
-    text = _text(path)
-    name = format_name or detect(text)
-    if name is None:
-        raise FileFormatError(f"{path} is in none of the known formats ({', '.join(READERS)}); name one with --format if it is")
-    items = list(islice((wanted or reader(name))(text, path.name), MAX_ROWS + 1))
+    wanted = require_name(format_name) if format_name else None
+    name, found = _found(path, wanted, _content(path))
+    items = list(islice(found, MAX_ROWS + 1))
     if len(items) > MAX_ROWS:
         raise FileFormatError(f"{path} has more than {MAX_ROWS} rows; split it")
     rows = tuple(item for item in items if isinstance(item, BenchRow))
@@ -69,7 +66,22 @@ def save_rows(rows: Iterable[BenchRow], path: Path) -> Path:
     return save("".join(lines).encode(), path)
 
 
-def _text(path: Path) -> str:
+def _found(path: Path, wanted: str | None, content: bytes) -> tuple[str, Iterator[Found]]:
+    """The name of the format, and what its reader finds."""
+    database = detect_database(content)
+    name = wanted or database
+    if name in DATABASE_READERS:
+        if database is None:
+            raise FileFormatError(f"{path} is no SQLite database")
+        return name, DATABASE_READERS[name](path)
+    text = _text(path, content)
+    name = name or detect(text)
+    if name is None:
+        raise FileFormatError(f"{path} is in none of the known formats ({', '.join(NAMES)}); name one with --format if it is")
+    return name, READERS[name](text, path.name)
+
+
+def _content(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise InputError(f"cannot read {path}: there is no such file")
@@ -79,6 +91,10 @@ def _text(path: Path) -> str:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     if len(content) > MAX_FILE_BYTES:
         raise FileFormatError(f"{path} is larger than {MAX_FILE_BYTES} bytes; split it")
+    return content
+
+
+def _text(path: Path, content: bytes) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -13,13 +13,14 @@ from mmpredict.calibrate.importers.row import BenchRow, Found, Rejected, RowErro
 
 COLUMNS = {"test", "t/s"}
 """Columns that every version has."""
+PARAMETER_UNITS = {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
+"""Factors of a printed number of parameters, as in ``8.03 B``."""
 
 _RULE = re.compile(r"[\s|:=-]+")
 _TEST = re.compile(r"(?:pp ?(\d{1,9}))?\+?(?:tg ?(\d{1,9}))?(?: *@ *d ?(\d{1,9}))?", re.IGNORECASE)
 _SPEED = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(?: *(?:±|\+/-|\+-|\\pm|&plusmn;) *([0-9]{1,12}(?:\.[0-9]{1,9})?))?")
 _AMOUNT = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,6})?) *([KMGTB]i?B?)", re.IGNORECASE)
 _BYTES = {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
-_COUNT = {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 _BUILD = re.compile(r"\s*[*`]*build:\s*[*`]*\s*([0-9A-Za-z._-]{1,40}(?: \([0-9]{1,9}\))?)")
 _CUDA_DEVICE = re.compile(r"\s*Device \d{1,3}: ([^,]{1,120}),")
 _VULKAN_DEVICE = re.compile(r"ggml_vulkan: \d{1,3} = ([^|]{1,120}?) *\|")
@@ -43,7 +44,7 @@ def read_markdown(text: str, file: str) -> Iterator[Found]:
         elif build := _BUILD.match(line):
             yield from _built(table, build[1], devices)
             table, devices = [], []
-        elif names and len(cells) > 1 and not _RULE.fullmatch(line):
+        elif names and len(cells) > 1 and not is_rule(line):
             try:
                 table.append(bench_row(_fields(names, cells), file, number))
             except RowError as error:
@@ -55,6 +56,22 @@ def table_cells(line: str) -> list[str]:
     """Cells of a line of a Markdown table without the marks of bold and code; a line without bars is one cell."""
     bare = line.strip().removeprefix("|").removesuffix("|")
     return [cell.strip().strip("*`").strip() for cell in bare.split("|")]
+
+
+def is_rule(line: str) -> bool:
+    """Whether a line is the one between a table's names and its rows."""
+    return _RULE.fullmatch(line) is not None
+
+
+def amount(cell: str | None, name: str, units: dict[str, int], largest: int) -> int | None:
+    """Bytes or parameters; to the digits that were printed."""
+    if cell is None or cell.lower() in ("?", "-", "n/a"):
+        return None
+    found = _AMOUNT.fullmatch(cell)
+    factor = units.get(found[2].lower()) if found else None
+    if found is None or factor is None or float(found[1]) * factor > largest:
+        raise RowError(f"{name} {cell[:40]!r} is no amount such as {'4.58 GiB' if units is _BYTES else '8.03 B'}")
+    return round(float(found[1]) * factor)
 
 
 def _built(table: list[Found], build: str | None, devices: list[str]) -> Iterator[Found]:
@@ -75,17 +92,6 @@ def _fields(names: list[str], cells: list[str]) -> dict[str, Any]:
         raise RowError(f"t/s {cells[names.index('t/s')][:40]!r} is no speed such as 71.33 ± 0.25")
     fields |= {"n_prompt": test[1] or "0", "n_gen": test[2] or "0", "n_depth": test[3] or "0"}
     fields |= {"avg_ts": speed[1], "stddev_ts": speed[2]}
-    fields["model_size"] = _amount(fields.pop("size", None), "size", _BYTES, MAX_SIZE_BYTES)
-    fields["model_n_params"] = _amount(fields.pop("params", None), "params", _COUNT, MAX_PARAMETERS)
+    fields["model_size"] = amount(fields.pop("size", None), "size", _BYTES, MAX_SIZE_BYTES)
+    fields["model_n_params"] = amount(fields.pop("params", None), "params", PARAMETER_UNITS, MAX_PARAMETERS)
     return fields
-
-
-def _amount(cell: str | None, name: str, units: dict[str, int], largest: int) -> int | None:
-    """Bytes or parameters; to the digits that were printed."""
-    if cell is None or cell.lower() in ("?", "-", "n/a"):
-        return None
-    found = _AMOUNT.fullmatch(cell)
-    factor = units.get(found[2].lower()) if found else None
-    if found is None or factor is None or float(found[1]) * factor > largest:
-        raise RowError(f"{name} {cell[:40]!r} is no amount such as {'4.58 GiB' if units is _BYTES else '8.03 B'}")
-    return round(float(found[1]) * factor)

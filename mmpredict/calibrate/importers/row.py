@@ -18,19 +18,20 @@ class BenchRow:
 
     Attributes:
         file: name of the file it came from.
-        line: its line there, from 1.
-        engine: ``llama.cpp`` or ``ollama``, or the name in the header of our own measurements.
+        line: its line there, from 1; of a database, the number that it gave the row.
+        engine: ``llama.cpp`` or ``ollama``, ``llama-swap`` where the server behind it is not said, or the name in the header of our
+            own measurements.
         test: ``pp`` prompt, ``tg`` generation of one sequence, ``batch`` generation of several at once, ``pp+tg`` both in one time.
         tokens_per_s: prompt tokens per second of all sequences (``pp``), generated tokens per second of all sequences (``tg``,
             ``batch``), tokens of both kinds per second (``pp+tg``) [tokens/s].
         stddev: standard deviation of ``tokens_per_s`` between repetitions [tokens/s].
-        n_prompt, n_gen: tokens of the test, per sequence; 0 where the test has none [tokens].
+        n_prompt, n_gen: tokens of the test, per sequence; 0 where the test has none, and ``None`` only with a doubt [tokens].
         depth: tokens in each sequence's cache when the test began [tokens].
         parallel: sequences at once.
         build: the engine's, as ``commit (number)`` where both are known.
         backend, machine, model: as printed; ``model_file`` without its directory.
         file_type: llama.cpp's name of the mix of weight types (``Q4_K_M``).
-        size_bytes, n_params: as printed, so of a Markdown table to three or four digits.
+        size_bytes, n_params: as printed, so of a Markdown table to three or four digits, of Ollama's benchmark to two or three.
         n_batch, n_ubatch: logical and physical batch [tokens].
         gpu_layers: as asked for; -1 and 99 both mean all.
         expert_layers_on_cpu, tensor_overrides: what was kept off the accelerator; rows that have either are not comparable.
@@ -43,8 +44,8 @@ class BenchRow:
     engine: str
     test: Test
     tokens_per_s: float
-    n_prompt: int
-    n_gen: int
+    n_prompt: int | None
+    n_gen: int | None
     depth: int | None = None
     parallel: int | None = None
     stddev: float | None = None

@@ -14,7 +14,7 @@ from typing import Any
 from mmpredict.calibrate.importers import fields as read
 from mmpredict.calibrate.importers.llama_bench import ENGINE
 from mmpredict.calibrate.importers.row import BenchRow, Found, Rejected, RowError
-from mmpredict.calibrate.importers.server_timings import SPECULATIVE, generation_speed, prompt_speed
+from mmpredict.calibrate.importers.server_timings import SHARED_STEPS, SPECULATIVE, generation_speed, prompt_speed
 from mmpredict.units import parse_bytes
 
 _TIMES = re.compile(
@@ -113,7 +113,7 @@ def _row(log: _Log, line: str, file: str, number: int) -> BenchRow:
     task = _TASK.search(line)
     alone = log.alone.get(task[1]) if task else None
     if alone is False:
-        raise RowError("other requests ran in the same steps")
+        raise RowError(SHARED_STEPS)
     printed = {"duration": duration, "count": count, "rate": rate}
     tokens = read.needed_whole(printed, "count")
     duration_ms = read.needed_real(printed, "duration", high=read.MAX_DURATION_S * 1e3, zero=True)

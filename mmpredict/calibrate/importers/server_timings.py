@@ -21,6 +21,7 @@ PRINTED_STEP = 0.0051
 """Half of the last digit of a time or a rate in the log, and a little."""
 
 SPECULATIVE = "the tokens were drafted: a step gave more than one, so this is no speed of decoding"
+SHARED_STEPS = "other requests ran in the same steps"
 
 
 def read_timings(text: str, file: str) -> Iterator[Found]:
@@ -43,8 +44,7 @@ def generation_speed(n_gen: int, duration_ms: float, printed_per_s: float | None
     Raises:
         RowError: a single token takes no step, or the printed rate belongs to other numbers.
     """
-    if n_gen < 2:
-        raise RowError(f"{n_gen} generated token(s): the first comes from the prompt, so no step was timed")
+    require_steps(n_gen)
     if printed_per_s is not None and not any(_agree(tokens, duration_ms, printed_per_s) for tokens in (n_gen - 1, n_gen)):
         raise RowError(f"generation: {n_gen} tokens in {duration_ms:g} ms are not {printed_per_s:g} tokens/s")
     return within_bounds((n_gen - 1) / (duration_ms / 1e3))
@@ -61,6 +61,16 @@ def prompt_speed(n_prompt: int, duration_ms: float, printed_per_s: float | None)
     if printed_per_s is not None and not _agree(n_prompt, duration_ms, printed_per_s):
         raise RowError(f"prompt: {n_prompt} tokens in {duration_ms:g} ms are not {printed_per_s:g} tokens/s")
     return within_bounds(n_prompt / (duration_ms / 1e3))
+
+
+def require_steps(n_gen: int) -> None:
+    """Nothing, if any step was timed.
+
+    Raises:
+        RowError: a single token takes no step.
+    """
+    if n_gen < 2:
+        raise RowError(f"{n_gen} generated token(s): the first comes from the prompt, so no step was timed")
 
 
 def within_bounds(tokens_per_s: float) -> float:
