@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmpredict.calibrate.store import load_coefficients
 from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.library import load_coefficients
 from mmpredict.errors import DoesNotFitError, InputError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.library import find_profile

@@ -11,8 +11,9 @@ from mmpredict.api import Validation, validate
 from mmpredict.calibrate.fit import fit
 from mmpredict.calibrate.protocol import Protocol
 from mmpredict.calibrate.run import Calibration
-from mmpredict.calibrate.store import load_coefficients, save_coefficients
+from mmpredict.calibrate.store import save_coefficients
 from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.library import load_coefficients
 from mmpredict.errors import NotCalibratedError
 from mmpredict.hardware.library import find_profile
 from mmpredict.live.embedded import engine_build

@@ -1,4 +1,4 @@
-"""Writing a file so that a half-written one never stays, and making the directory for it."""
+"""Where files of the user are kept, and writing one so that a half-written one never stays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import os
 from pathlib import Path
 
 from mmpredict.errors import StorageError
+
+
+def data_directory() -> Path:
+    """The user's data directory (``MMPREDICT_DATA`` overrides it)."""
+    override = os.environ.get("MMPREDICT_DATA")
+    if override:
+        return Path(override)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("mmpredict"))
 
 
 def make_directory(path: Path) -> Path:

@@ -14,7 +14,8 @@ from mmpredict.calibrate.bench import Bench
 from mmpredict.calibrate.company import measure_company, measure_stacked, set_ups
 from mmpredict.calibrate.measurement import Measurement, MeasurementLog
 from mmpredict.calibrate.protocol import LARGE, Protocol, thread_counts
-from mmpredict.calibrate.store import machine_key, measurements_path
+from mmpredict.calibrate.store import measurements_path
+from mmpredict.cost.library import machine_key
 from mmpredict.cost.placement import repacked_bytes
 from mmpredict.hardware import warmth
 from mmpredict.hardware.profile import HardwareProfile

@@ -1,39 +1,19 @@
-"""Where measurements and coefficients are kept: a folder per machine, a file per engine build."""
+"""Writing fitted numbers and finding raw measurements; where they are kept, ``cost.library`` says."""
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 
-import platformdirs
-
-from mmpredict.cost.coefficients import Coefficients, read_coefficients
-from mmpredict.errors import NotCalibratedError
-from mmpredict.hardware.detect import THIS_MACHINE
-from mmpredict.hardware.profile import HardwareProfile
-from mmpredict.saving import make_directory, save
-
-
-def data_directory() -> Path:
-    """The user's data directory (``MMPREDICT_DATA`` overrides it)."""
-    override = os.environ.get("MMPREDICT_DATA")
-    return Path(override) if override else Path(platformdirs.user_data_dir("mmpredict"))
-
-
-def machine_key(profile: HardwareProfile) -> str:
-    """Folder name of a machine: its profile's name, or for this machine its processor and number of cores."""
-    return _slug(f"{profile.cpu.model} {profile.cpu.cores} cores") if profile.name == THIS_MACHINE else profile.name
+from mmpredict.calibrate.rates_fit import FamilyRates
+from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.library import coefficients_path, family_name, family_path, rates_path, slug
+from mmpredict.cost.rates.rates import Rates
+from mmpredict.saving import data_directory, make_directory, save
 
 
 def measurements_path(machine: str, engine: str) -> Path:
     """File of the newest raw measurements."""
-    return data_directory() / "measurements" / machine / f"{_slug(engine)}.jsonl"
-
-
-def coefficients_path(machine: str, engine: str) -> Path:
-    """File of the fitted coefficients."""
-    return data_directory() / "coefficients" / machine / f"{_slug(engine)}.json"
+    return data_directory() / "measurements" / machine / f"{slug(engine)}.jsonl"
 
 
 def save_coefficients(coefficients: Coefficients, path: Path | None = None) -> Path:
@@ -47,24 +27,26 @@ def save_coefficients(coefficients: Coefficients, path: Path | None = None) -> P
     return save((coefficients.model_dump_json(indent=1) + "\n").encode(), path)
 
 
-def load_coefficients(profile: HardwareProfile, engine: str) -> Coefficients:
-    """Coefficients of a machine and engine.
+def save_family(family: FamilyRates, unified: bool, directory: Path) -> list[Path]:
+    """Write the rates of all members of a family, and what they have in common.
 
     Raises:
-        NotCalibratedError: there are none; the message says how to get them.
-        FileFormatError: the file is damaged.
+        StorageError: a file cannot be written.
     """
-    machine = machine_key(profile)
-    path = coefficients_path(machine, engine)
-    if not path.exists():
-        remedy = (
-            "run: mmpredict calibrate run"
-            if profile.name == THIS_MACHINE
-            else f"calibrate on that machine (mmpredict calibrate run) and copy the file to {path}"
-        )
-        raise NotCalibratedError(f"no calibration of {profile.name} ({machine}) with {engine}; {remedy}")
-    return read_coefficients(path)
+    common = family.common
+    where = family_path(directory, family_name(common.backend, common.processor, unified))
+    return [save_rates(rates, directory) for rates in family.members] + [_save(common, where)]
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower().replace("(r)", "").replace("(tm)", "")).strip("-")
+def save_rates(rates: Rates, directory: Path) -> Path:
+    """Write the rates of one machine.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    return _save(rates, rates_path(directory, rates.machine, rates.mode, rates.backend, rates.processor))
+
+
+def _save(rates: Rates, path: Path) -> Path:
+    make_directory(path.parent)
+    return save(rates.to_json().encode(), path)

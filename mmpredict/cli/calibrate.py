@@ -50,20 +50,38 @@ def run(
 
 
 @app.command("fit")
-def fit_file(
-    measurements: Annotated[Path, typer.Argument(help="Raw measurements of an earlier run (JSON Lines).")],
+def fit_files(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Raw measurements (JSON Lines) or tables of speeds (CSV).")
+    ],
+    output: Annotated[Path | None, typer.Option("--output", help="Directory for the coefficients of tables.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit the cost model again to raw measurements, and store it.
+    """Fit the cost model: to raw measurements of an earlier run, or to tables of speeds that anyone measured.
 
-    Example: mmpredict calibrate fit measurements.jsonl
+    Example: mmpredict calibrate fit calibration/published/*.csv --output calibration/coefficients/published
     """
+    from mmpredict.cli.calibrate_published import TABLE_SUFFIX, fit_published
+    from mmpredict.errors import InputError
+
+    tables = [path for path in files if path.suffix.lower() == TABLE_SUFFIX]
+    if len(tables) == len(files):
+        fit_published(tables, output, as_json)
+        return
+    if len(files) > 1:
+        raise InputError("give tables of speeds (.csv) alone, or one file of raw measurements")
+    if output is not None:
+        raise InputError("--output is for tables of speeds; coefficients of this machine go to where predictions look for them")
+    _fit_measurements(files[0], as_json)
+
+
+def _fit_measurements(path: Path, as_json: bool) -> None:
     from mmpredict.calibrate.fit import fit
     from mmpredict.calibrate.measurement import read_measurements
     from mmpredict.calibrate.store import save_coefficients
     from mmpredict.models.resolve import resolve
 
-    header, rows = read_measurements(measurements)
+    header, rows = read_measurements(path)
     coefficients = fit(header, rows, {name: resolve(name) for name in sorted({row.model for row in rows})})
     stored = save_coefficients(coefficients)
     _show(coefficients, as_json)
@@ -71,12 +89,24 @@ def fit_file(
 
 
 @app.command("show")
-def show(as_json: AsJson = False) -> None:
-    """Show the stored coefficients of this machine and engine.
+def show(
+    hardware: Annotated[str, typer.Option("--hardware", help="Machine (mmpredict hardware list); this one by default.")] = "",
+    backend: Annotated[str | None, typer.Option("--backend", help="Programming interface of its GPU.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the coefficients of this machine and engine, or those of another machine with their errors.
 
-    Example: mmpredict calibrate show --json
+    Example: mmpredict calibrate show --hardware ms-s1-max
     """
-    from mmpredict.calibrate.store import load_coefficients
+    if hardware:
+        from mmpredict.cli.calibrate_published import show_rates
+        from mmpredict.sizing.find_machine import find_machine
+        from mmpredict.sizing.speed import choice_of
+
+        choice = choice_of(find_machine(hardware), hardware, backend)
+        show_rates(choice.rates, choice.sentence, as_json)
+        return
+    from mmpredict.cost.library import load_coefficients
     from mmpredict.hardware.library import find_profile
     from mmpredict.live.embedded import engine_build
 

@@ -15,10 +15,11 @@ def doctor() -> None:
 
     Example: mmpredict doctor
     """
-    from mmpredict.calibrate.store import data_directory, load_coefficients
+    from mmpredict.cost.library import load_coefficients
     from mmpredict.hardware.library import find_profile
     from mmpredict.live.embedded import engine_build
     from mmpredict.models.synthetic import cache_directory
+    from mmpredict.saving import data_directory
 
     profile = find_profile()
     healthy = True

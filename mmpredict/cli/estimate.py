@@ -42,6 +42,10 @@ Budget = Annotated[str | None, typer.Option("--budget", metavar="SIZE", help="Wh
 Vram = Annotated[
     str | None, typer.Option("--vram", metavar="SIZE", help="A graphics card of this size instead of the machine's GPU.")
 ]
+Backend = Annotated[
+    str | None,
+    typer.Option("--backend", metavar="NAME", help="Programming interface of the GPU: vulkan, rocm, cuda …"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 
 
@@ -63,12 +67,13 @@ def estimate(
     flash_attention: FlashAttention = None,
     budget: Budget = None,
     vram: Vram = None,
+    backend: Backend = None,
     quants: Annotated[
         bool, typer.Option("--quants", help="One row per file type instead: what if it were quantized otherwise?")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Memory of models on a machine: weights, KV cache, buffers, GPU layers, what remains, and whether it fits.
+    """Memory and speed of models on a machine: what takes the room, whether it fits, how fast each is alone, and how sure that is.
 
     Example: mmpredict estimate qwen2.5:7b --hardware rtx-4090 --ctx 32k --kv-type q8_0
     """
@@ -91,7 +96,7 @@ def estimate(
     )
     machine, limit, card = read_sizes(hardware, budget, vram)
     asked = question([model_of(name) for name in models], machine, wish, limit, card)
-    fits = _show_quants(asked, as_json) if quants else _show_estimate(asked, as_json)
+    fits = _show_quants(asked, as_json) if quants else _show_estimate(asked, hardware, backend, as_json)
     if not fits:
         raise typer.Exit(DOES_NOT_FIT)
 
@@ -154,6 +159,7 @@ def read_sizes(hardware: str, budget: str | None, vram: str | None) -> tuple[Mac
 def show(found: Estimate) -> None:
     """Print the tables of an estimate, and the lines between them."""
     from mmpredict.report.estimate import advice_line, parts_table, pools_table, remedies_table, summary_lines
+    from mmpredict.report.speed import speed_lines, speed_table
 
     _print(f"{found.engine} on {found.hardware}")
     OUTPUT.print(parts_table(found))
@@ -164,6 +170,10 @@ def show(found: Estimate) -> None:
         _print(advice_line(found, found.advice))
         if found.advice.remedies:
             OUTPUT.print(remedies_table(found.advice.remedies))
+    if any(one.figures for one in found.speeds):
+        OUTPUT.print(speed_table(found.speeds))
+    for line in speed_lines(found.speeds):
+        _print(line)
 
 
 def _notes(found: Estimate) -> None:
@@ -172,13 +182,14 @@ def _notes(found: Estimate) -> None:
             OUTPUT.print(f"{title}: {sentence}", style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
-def _show_estimate(asked: Question, as_json: bool) -> bool:
+def _show_estimate(asked: Question, hardware: str, backend: str | None, as_json: bool) -> bool:
     """Print an estimate; whether everything fits and the server keeps it loaded."""
     from mmpredict.sizing.advice import advise
     from mmpredict.sizing.estimate import answer
+    from mmpredict.sizing.speed import speeds
 
     found = answer(asked)
-    found = replace(found, advice=advise(asked, found, answer))
+    found = replace(found, advice=advise(asked, found, answer), speeds=speeds(asked, found, hardware, backend))
     if as_json:
         print_json(found.to_dict())
     else:

@@ -18,10 +18,9 @@ between two scheduling events is summed in closed form.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
 from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
@@ -153,7 +152,11 @@ def kernel_weight_s(kernel: Kernel, tokens: int) -> float:
     knots = kernel.batch_tokens
     if tokens > knots[-1]:
         return kernel.weight_s[-1] * tokens / knots[-1]
-    return float(np.interp(tokens, knots, kernel.weight_s))
+    above = bisect_left(knots, tokens)
+    if above == 0 or knots[above] == tokens:
+        return kernel.weight_s[above]
+    share = (tokens - knots[above - 1]) / (knots[above] - knots[above - 1])
+    return kernel.weight_s[above - 1] + share * (kernel.weight_s[above] - kernel.weight_s[above - 1])
 
 
 def bandwidth_weight_s(weight_type: str, bandwidth_bytes_per_s: float) -> float:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from mmpredict.results.speed import SpeedEstimate
+
 Verdict = Literal["fits", "fits only if", "does not fit"]
 
 
@@ -213,6 +215,7 @@ class Estimate:
         sources: where figures come from.
         doubts: what is assumed.
         advice: how far one can go; None if it was not wanted.
+        speeds: how fast each model is alone, in the order of the instances; empty if it was not wanted.
     """
 
     hardware: str
@@ -225,6 +228,7 @@ class Estimate:
     sources: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     advice: Advice | None = None
+    speeds: tuple[SpeedEstimate, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -261,6 +265,7 @@ class Estimate:
             "defaults": list(self.defaults),
             "sources": list(self.sources),
             "doubts": list(self.doubts),
+            "speeds": [one.to_dict() for one in self.speeds],
             "advice": None
             if self.advice is None
             else asdict(self.advice) | {"remedies": [asdict(r) for r in self.advice.remedies]},

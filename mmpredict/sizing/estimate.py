@@ -18,6 +18,7 @@ from mmpredict.sizing.pools import physics, pools
 from mmpredict.sizing.provenance import doubts, sources, unique
 from mmpredict.sizing.question import Question, question
 from mmpredict.sizing.residents import Added, Resident, added
+from mmpredict.sizing.speed import speeds
 from mmpredict.sizing.start import Started
 from mmpredict.sizing.start_llama import start_embedded, start_llama_server
 from mmpredict.sizing.start_ollama import start_ollama
@@ -52,9 +53,11 @@ def estimate(
     flash_attention: bool | None = None,
     budget_bytes: float | None = None,
     vram_bytes: float | None = None,
+    backend: str | None = None,
+    speed: bool = False,
     advice: bool = False,
 ) -> Estimate:
-    """Memory of models on a machine, and whether it suffices.
+    """Memory of models on a machine, and whether it suffices; and how fast each is alone.
 
     What is left out is filled in as the engine would, and ``defaults`` of the result says so.
 
@@ -73,6 +76,8 @@ def estimate(
         flash_attention: whether attention is one fused operation.
         budget_bytes: what models may take of the memory they live in, instead of what the profile says [bytes].
         vram_bytes: size of a graphics card to put in the place of the machine's GPU [bytes].
+        backend: programming interface of the GPU for the speed; by default the one that most people run.
+        speed: whether to tell how fast each model is alone on the machine.
         advice: whether to look for the largest context, and for remedies where it does not fit.
 
     Raises:
@@ -94,6 +99,8 @@ def estimate(
     )
     asked = question(models, hardware, wish, budget_bytes, vram_bytes)
     found = answer(asked)
+    if speed:
+        found = replace(found, speeds=speeds(asked, found, hardware, backend))
     return replace(found, advice=advise(asked, found, answer)) if advice else found
 
 

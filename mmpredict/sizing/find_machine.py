@@ -89,7 +89,8 @@ def _written(name: str) -> Machine | None:
     gpus = [one for one in data["processors"] if one["kind"] == "gpu"]
     ram_name = cpu.get("pool", "ram")
     ram, gpu = data["pools"][ram_name], gpus[0] if gpus else None
-    limits = data["modes"][mode].get("cpu", {}) if mode else {}
+    limited = data["modes"][mode] if mode else {}
+    limits = limited.get("cpu", {})
     context = gpu.get("context_bytes") if gpu else None
     return assembled(
         name=f"{data['name']}:{mode}" if mode else data["name"],
@@ -102,7 +103,20 @@ def _written(name: str) -> Machine | None:
         backends=gpu.get("backends", ()) if gpu else (),
         context=None if context is None else (_span(context), _source(context)),
         gpus=len(gpus),
+        storage=_reading(data),
+        bandwidth_bytes_per_s=_bandwidth(limited.get("pools", {}).get(ram_name, {})) or _bandwidth(ram),
     )
+
+
+def _bandwidth(pool: Mapping[str, Any]) -> float:
+    """Of a memory, 0 where that is not known [bytes/s]."""
+    return _span(pool["bandwidth_bytes_per_s"]).value if "bandwidth_bytes_per_s" in pool else 0.0
+
+
+def _reading(data: Mapping[str, Any]) -> Span | None:
+    """How fast the first device that models are read from is, as far as it is known [bytes/s]."""
+    first: Mapping[str, Any] = next(iter(data.get("storage", ())), {})
+    return _span(first["read_bytes_per_s"]) if "read_bytes_per_s" in first else None
 
 
 def _memory(pool: Mapping[str, Any]) -> Memory:

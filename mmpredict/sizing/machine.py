@@ -50,6 +50,9 @@ class Machine:
         threads: worker threads of a server [1].
         features, wheel_features: instruction sets that a server built for this CPU uses, and those of the embedded engine.
         backend: programming interface of the GPU; empty without one.
+        backends: all of them that the GPU has.
+        storage_bytes_per_s: how fast files are read; None where that is not known [bytes/s].
+        bandwidth_bytes_per_s: of the system's memory; 0 where that is not known [bytes/s].
         gpu_bytes: memory of the GPU as its driver reports it, whatever the budget; 0 without one [bytes].
         context: what every process loses on the GPU [bytes].
         context_source: where that is from.
@@ -70,6 +73,9 @@ class Machine:
     context: Span
     context_source: str
     doubts: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    storage_bytes_per_s: Span | None = None
+    bandwidth_bytes_per_s: float = 0.0
 
     def with_card(self, vram_bytes: float) -> Machine:
         """The same machine with a discrete graphics card of this size instead of its GPU [bytes]."""
@@ -122,6 +128,8 @@ def machine_of(profile: HardwareProfile) -> Machine:
         backends=() if gpu is None else gpu.backends,
         context=None if context is None else (_span(context), context.source),
         gpus=sum(processor.kind == "gpu" for processor in profile.processors),
+        storage=_span(profile.storage[0].read_bytes_per_s) if profile.storage and profile.storage[0].read_bytes_per_s else None,
+        bandwidth_bytes_per_s=ram.bandwidth_bytes_per_s.value if ram.bandwidth_bytes_per_s else 0.0,
     )
 
 
@@ -136,6 +144,8 @@ def assembled(
     backends: Collection[str] = (),
     context: tuple[Span, str] | None = None,
     gpus: int = 0,
+    storage: Span | None = None,
+    bandwidth_bytes_per_s: float = 0.0,
 ) -> Machine:
     """A machine of these figures, and what has to be assumed of it.
 
@@ -148,6 +158,8 @@ def assembled(
         backends: programming interfaces of the GPU.
         context: what every process loses on the GPU, and where that is from; None where nothing is known.
         gpus: how many there are [1].
+        storage: how fast files are read; None where nothing is known [bytes/s].
+        bandwidth_bytes_per_s: of the system's memory; 0 where nothing is known [bytes/s].
     """
     found, doubts = frozenset(features), []
     if not found:
@@ -174,6 +186,9 @@ def assembled(
         context=known[0],
         context_source=known[1],
         doubts=tuple(doubts),
+        backends=tuple(backends),
+        storage_bytes_per_s=storage,
+        bandwidth_bytes_per_s=bandwidth_bytes_per_s,
     )
 
 

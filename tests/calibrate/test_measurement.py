@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from mmpredict.calibrate.measurement import KINDS, Measurement, MeasurementLog, of_kind, read_measurements
-from mmpredict.calibrate.store import coefficients_path, data_directory, load_coefficients, machine_key, save_coefficients
+from mmpredict.calibrate.store import save_coefficients
 from mmpredict.cost.coefficients import SCHEMA_VERSION, Coefficients
+from mmpredict.cost.library import coefficients_path, load_coefficients, machine_key
 from mmpredict.errors import FileFormatError, InputError, NotCalibratedError, StorageError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.profile import HardwareProfile, MemoryPool, Processor, Quantity
+from mmpredict.saving import data_directory
 
 HEADER = {"machine": "m", "engine": "e 1.0", "cores": 2, "measured_on": "2026-01-01"}
 ROWS = [

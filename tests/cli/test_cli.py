@@ -12,8 +12,9 @@ from commands import ENGINE, MACHINE, SCENARIO, Call, assert_one_line, command, 
 
 from mmpredict import api
 from mmpredict.api import Validation, forecast
-from mmpredict.calibrate.store import coefficients_path, machine_key, save_coefficients
+from mmpredict.calibrate.store import save_coefficients
 from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.library import coefficients_path, machine_key
 from mmpredict.hardware import telemetry
 from mmpredict.hardware.library import find_profile
 from mmpredict.results.compare import compare

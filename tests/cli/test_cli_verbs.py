@@ -13,9 +13,10 @@ import pytest
 import typer
 from commands import ENGINE, Call
 
-from mmpredict.calibrate.store import machine_key, save_coefficients
+from mmpredict.calibrate.store import save_coefficients
 from mmpredict.cli.main import app
 from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.library import machine_key
 from mmpredict.errors import EngineMissingError
 from mmpredict.hardware.library import find_profile
 from mmpredict.live import embedded

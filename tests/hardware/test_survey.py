@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpredict.calibrate.store import machine_key
+from mmpredict.cost.library import machine_key
 from mmpredict.hardware import survey as surveying
 from mmpredict.hardware.cpu import CpuIdentity
 from mmpredict.hardware.detect import THIS_MACHINE, detect

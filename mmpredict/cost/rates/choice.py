@@ -1,0 +1,144 @@
+"""Which rates hold for a processor: measured by the user, published for the same hardware, for its relatives, or the data sheet.
+
+What was measured is found by name, without reading the machine's profile; only what must be scaled needs its figures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from mmpredict.cost.library import family_name, family_path, own_rates_directory, rates_path, shipped_rates_directory
+from mmpredict.cost.rates.parameters import Belief, ProcessorClass, beliefs
+from mmpredict.cost.rates.rates import Phase, PhaseError, Rate, Rates, read_rates
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
+from mmpredict.units import format_percent
+
+if TYPE_CHECKING:
+    from mmpredict.hardware.profile import HardwareProfile
+
+Basis = Literal["own", "published", "family", "data sheet"]
+
+PREFERRED_BACKENDS = ("cuda", "vulkan", "rocm", "metal")
+"""Where a machine has several, the one that most people run."""
+
+FEW_MODELS = 3  # fewer say too little by themselves
+_DATA_SHEET_SCALE = 1.2816  # of a normal distribution: 80 % of it lie within so many standard deviations
+_MODE_SPREAD = 0.08  # of speeds in another power mode, beyond what the profile says
+_UNMEASURED = PhaseError(rows=0, median=0.0, p90=0.0, bias=0.0, scale=_DATA_SHEET_SCALE, covered=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Rates, and how near they are to the machine that was asked for.
+
+    Attributes:
+        rates: prices.
+        basis: ``own`` runs, ``published`` runs of the same hardware, of its ``family``, or the ``data sheet`` alone.
+        sentence: the same for people.
+    """
+
+    rates: Rates
+    basis: Basis
+    sentence: str
+
+
+def measured_rates(machine: str, mode: str, kind: ProcessorClass, backends: Sequence[str]) -> Choice | None:
+    """Rates that were measured on a machine in a power mode, own ones first; None where there are none.
+
+    Args:
+        machine: name of its profile, or folder of this machine.
+        mode: power mode; empty for machines without modes.
+        kind: class of processor.
+        backends: programming interfaces, the most wanted first.
+
+    Raises:
+        FileFormatError: a file of rates is damaged.
+    """
+    for own, directory in ((True, own_rates_directory()), (False, shipped_rates_directory())):
+        for backend in backends:
+            path = rates_path(directory, machine, mode, backend, kind)
+            if path.is_file():
+                rates = read_rates(path)
+                words = f"{_words(rates, 'run of yours' if own else 'published run')} on this hardware"
+                if not own and len(rates.models) < FEW_MODELS:
+                    return Choice(rates, "family", f"{words}, and what its relatives show")
+                return Choice(rates, "own" if own else "published", words)
+    return None
+
+
+def related_rates(profile: HardwareProfile, kind: ProcessorClass, backends: Sequence[str]) -> Choice:
+    """Rates of a machine that was not measured in this mode: of another mode, of relatives, or of its data sheet.
+
+    Args:
+        profile: the machine, in its power mode.
+        kind: class of processor.
+        backends: programming interfaces, the most wanted first.
+
+    Raises:
+        InputError: the machine has no such processor, or its profile says too little of it.
+        FileFormatError: a file of rates is damaged.
+    """
+    from mmpredict.cost.rates.datasheet import peaks
+    from mmpredict.cost.rates.relative import relative_rates
+
+    mode = profile.mode or ""
+    for other in profile.unlimited.modes:
+        measured = measured_rates(profile.name, other, kind, backends) if other != mode else None
+        if measured is not None and measured.rates.mode == profile.default_mode:
+            scaled = _in_mode(measured.rates, profile, kind)
+            return Choice(scaled, "family", f"{measured.sentence} in mode {other}, scaled to {mode or 'no limits'}")
+    for backend in backends:
+        path = family_path(shipped_rates_directory(), family_name(backend, kind, profile.is_unified))
+        if path.is_file():
+            common = read_rates(path)
+            scaled = relative_rates(common, profile.name, mode, peaks(profile, kind, backend))
+            return Choice(scaled, "family", f"{_words(common, 'published run')} on its relatives, scaled by the data sheet")
+    return _of_data_sheet(profile, kind, backends[0])
+
+
+def _in_mode(rates: Rates, profile: HardwareProfile, kind: ProcessorClass) -> Rates:
+    """Rates of the default mode, scaled by what the profile says of both modes."""
+    from mmpredict.cost.rates.datasheet import peaks
+
+    usual = peaks(profile.in_mode(rates.mode), kind, rates.backend)
+    limited = peaks(profile, kind, rates.backend)
+    faster = {"bandwidth": limited.read.mean - usual.read.mean, "compute": limited.compute.mean - usual.compute.mean}
+    changed = {
+        name: Rate(log=rates.rates[name].log + shift, spread=math.hypot(rates.rates[name].spread, _MODE_SPREAD))
+        for name, shift in faster.items()
+    }
+    return replace(rates, mode=profile.mode or "", rates={**rates.rates, **changed})
+
+
+def _of_data_sheet(profile: HardwareProfile, kind: ProcessorClass, backend: str) -> Choice:
+    from mmpredict.cost.rates.datasheet import peaks
+    from mmpredict.cost.rates.relative import REFERENCE_BANDWIDTH, REFERENCE_COMPUTE, relative_rates
+
+    own = peaks(profile, kind, backend)
+    read = Belief(own.read.mean - math.log(own.bandwidth_bytes_per_s), own.read.spread)
+    compute = Belief(own.compute.mean - math.log(own.compute_flop_per_s), own.compute.spread)
+    usual = beliefs(kind, WEIGHT_TYPES, read, compute)
+    reference = Rates(
+        machine="",
+        mode="",
+        processor=kind,
+        backend=backend,
+        rows=0,
+        bandwidth_bytes_per_s=REFERENCE_BANDWIDTH,
+        compute_flop_per_s=REFERENCE_COMPUTE,
+        rates={name: Rate(log=belief.mean, spread=belief.spread) for name, belief in usual.items()},
+        errors={"prompt": _UNMEASURED, "decode": _UNMEASURED},
+    )
+    scaled = relative_rates(reference, profile.name, profile.mode or "", own)
+    return Choice(scaled, "data sheet", "the data sheet alone: nothing was measured on this kind of machine")
+
+
+def _words(rates: Rates, run: str) -> str:
+    names: dict[Phase, str] = {"decode": "tg", "prompt": "pp"}
+    errors = [f"{name} {format_percent(rates.errors[phase].median)}" for phase, name in names.items() if rates.errors[phase].rows]
+    runs = f"{rates.rows} {run}" if rates.rows == 1 else f"{rates.rows} {run.replace('run', 'runs', 1)}"
+    of_models = f"{runs} of {len(rates.models)} model{'' if len(rates.models) == 1 else 's'} with {rates.backend}"
+    return f"{of_models} (median error on models left out: {', '.join(errors)})" if errors else of_models

@@ -1,0 +1,169 @@
+"""The terms of a step, from a model and what it is asked to do.
+
+For ``p`` passes through the model, each of ``n`` tokens::
+
+    t = step_s · p + operation_s · operations · p + expert_layer_s · … + recurrent_layer_s · …
+      + Σ_types  bytes read (each weight once a pass, of experts those that n tokens touch) · read_type / bandwidth
+      + Σ_types  2 · weights · n · compute_type · batch(n) / compute
+      + cache read / bandwidth + mac_s · multiply-accumulates of attention
+
+The sum, rather than the larger of reading and computing, is what the published runs show: neither hides the other completely.
+A long prompt's attention has a second part, which grows with heads, cache width and depth: what a GPU loses when the cache of a
+layer outgrows its own caches.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mmpredict.cost.rates.attention import attention_layers, is_cached, state_bytes
+from mmpredict.cost.rates.operations import operations
+from mmpredict.cost.rates.parameters import batch_powers, compute_powers, read_powers
+from mmpredict.cost.rates.term import Term
+from mmpredict.models.spec import ModelSpec
+
+_WIDE_FROM = 4096  # hidden width from which long rows begin to cost more
+_LONG = 512  # tokens of a batch from which overheads no longer change
+_MOVED_BYTES = 8  # an operation reads and writes a 32-bit number per entry of the hidden state
+_HEADS, _WIDTH, _DEPTH = 32, 1024, 32768  # where the second part of attention has its unit
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How an engine runs a model.
+
+    Attributes:
+        ubatch_tokens: physical batch [tokens].
+        key_type, value_type: storage of the cache.
+        early: whether the build is older than March 2026 (number 8400), when multiplications and attention became faster.
+        share: part of the layers that this processor has, where a model is divided; its weights are those of the model given [1].
+        served: whether the time is that to the first token of a request to a server, with what it costs besides the model.
+    """
+
+    ubatch_tokens: int = 512
+    key_type: str = "f16"
+    value_type: str = "f16"
+    early: bool = False
+    served: bool = False
+    share: float = 1.0
+
+
+USUAL = Conditions()
+
+
+def decode_terms(spec: ModelSpec, sequences: int, first: float, steps: float, how: Conditions = USUAL) -> list[Term]:
+    """``steps`` steps of equally long sequences, one token of each per step.
+
+    Args:
+        spec: the model.
+        sequences: decoded together [1].
+        first: cells of each sequence before the first step [tokens].
+        steps: how many [1].
+        how: conditions.
+    """
+    terms = _passes(spec, steps, sequences, sequences, how)
+    early = _early("early_attention", how)
+    for layers in attention_layers(spec.shape):
+        cells = how.share * sequences * layers.cells(first, steps)
+        read = layers.cell_bytes(how.key_type, how.value_type)
+        terms.append(Term(read * cells, {"bandwidth": -1.0, "cache_read": 1.0, **early}))
+        terms.append(Term(layers.cell_macs * cells, {"mac_s": 1.0, **_latent("latent_mac", layers.latent), **early}))
+    return terms
+
+
+def prompt_terms(spec: ModelSpec, tokens: int, depth: float, how: Conditions = USUAL) -> list[Term]:
+    """A piece of one prompt, evaluated in physical batches; its last token is sampled.
+
+    Args:
+        spec: the model.
+        tokens: length of the piece [tokens].
+        depth: cells of the sequence before it [tokens].
+        how: conditions.
+    """
+    whole, rest = divmod(tokens, how.ubatch_tokens)
+    terms = [Term(1.0, {"request_s": 1.0})] if how.served else []
+    if whole:
+        terms += _passes(spec, whole, how.ubatch_tokens, 0 if rest else 1 / whole, how)
+    if rest:
+        terms += _passes(spec, 1, rest, 1, how)
+    early = _early("early_attention", how)
+    for layers in attention_layers(spec.shape):
+        cells = layers.cells(depth, tokens) if is_cached(spec.shape) else tokens * min(tokens, layers.limit)
+        macs = how.share * layers.cell_macs * cells
+        terms.append(Term(macs, {"prompt_mac_s": 1.0, **_latent("latent_prompt_mac", layers.latent), **early}))
+        if math.isinf(layers.limit):
+            far = {
+                "far_mac_s": 1.0,
+                "far_heads": math.log(layers.heads / _HEADS),
+                "far_width": math.log(layers.kv_heads * layers.key_dim / _WIDTH),
+                "far_depth": math.log(cells / tokens / _DEPTH),
+            }
+            terms.append(Term(macs, far | early))
+    return terms
+
+
+def _passes(spec: ModelSpec, passes: float, tokens: int, sampled: float, how: Conditions) -> list[Term]:
+    """What passes through the model cost whatever attention sees; ``sampled`` tokens of each are sampled."""
+    shape = spec.shape
+    layers = range(shape.n_layers - shape.n_draft_layers)
+    recurrent = sum(shape.is_recurrent(layer) for layer in layers)
+    experts = sum(shape.has_experts(layer) for layer in layers)
+    part = passes * how.share
+    done = operations(shape)
+    moved = part * tokens * done * shape.n_embd * _MOVED_BYTES
+    terms = [
+        Term(part, {"step_s": 1.0}),
+        Term(part * done, _overhead("operation_s", tokens)),
+        Term(moved, {"bandwidth": -1.0, "activation_read": 1.0}),
+    ]
+    if experts:
+        terms.append(Term(part * experts, _overhead("expert_layer_s", tokens)))
+    if recurrent and shape.recurrent:
+        terms.append(Term(part * recurrent, _overhead("recurrent_layer_s", tokens)))
+        macs = part * tokens * recurrent * shape.recurrent.inner * shape.recurrent.state
+        terms.append(Term(macs, {"recurrent_mac_s": 1.0}))
+        terms.append(Term(2 * part * max(1.0, sampled) * state_bytes(shape), {"bandwidth": -1.0, "state_read": 1.0}))
+    terms += _weights(spec, passes, tokens, how)
+    if spec.output_matrix and sampled:
+        output = spec.output_matrix
+        powers = compute_powers(output.type.name, False) | batch_powers(tokens, False)
+        terms.append(Term(passes * min(1.0, sampled) * output.size_bytes, read_powers(output.type.name, False)))
+        terms.append(Term(2.0 * passes * sampled * output.weights, powers))
+    return terms
+
+
+def _weights(spec: ModelSpec, passes: float, tokens: int, how: Conditions) -> list[Term]:
+    """Reading the matrices of all layers once a pass, and multiplying every token with them."""
+    coverage, share = spec.expert_coverage(tokens), spec.expert_coverage(1)
+    width = spec.shape.n_embd
+    narrow = {"narrow": math.log(_WIDE_FROM / min(width, _WIDE_FROM))}
+    wide = {"wide": math.log(max(width, _WIDE_FROM) / _WIDE_FROM)}
+    terms = []
+    for group in spec.body_groups:
+        name, expert = group.type.name, group.experts
+        read = read_powers(name, expert) | narrow | (_overlap(coverage, share) if expert else {})
+        compute = compute_powers(name, expert) | batch_powers(tokens, expert) | _early("early_compute", how)
+        touched, used = (coverage, share) if expert else (1.0, 1.0)
+        terms.append(Term(passes * touched * group.size_bytes, read))
+        terms.append(Term(2.0 * passes * tokens * used * group.weights, compute if expert else compute | wide))
+    return terms
+
+
+def _overhead(name: str, tokens: int) -> dict[str, float]:
+    """Kernels of long batches start slower than those of single tokens: between both, geometrically by the number of tokens."""
+    share = min(1.0, math.log(tokens) / math.log(_LONG))
+    return {name: 1.0 - share, f"prompt_{name}": share}
+
+
+def _overlap(coverage: float, share: float) -> dict[str, float]:
+    """Tokens agree on experts more often than chance has it, until all experts are touched anyway."""
+    return {"expert_overlap": -math.log(coverage / share) * (1.0 - coverage)}
+
+
+def _early(name: str, how: Conditions) -> dict[str, float]:
+    return {name: 1.0} if how.early else {}
+
+
+def _latent(name: str, latent: bool) -> dict[str, float]:
+    return {name: 1.0} if latent else {}
