@@ -62,10 +62,12 @@ class FamilyRates:
     Attributes:
         members: prices of each member that was measured.
         common: what they have in common, for machines that were not measured; in reference units.
+        left_out: what a fit without its model says of each measurement.
     """
 
     members: tuple[Rates, ...]
     common: Rates
+    left_out: LeftOut
 
 
 def fit_family(rows: Sequence[SpeedRow], members: Sequence[Member], rejected: Mapping[str, int] | None = None) -> FamilyRates:
@@ -98,7 +100,7 @@ def fit_family(rows: Sequence[SpeedRow], members: Sequence[Member], rejected: Ma
     weights = _weights(used)
     fitted = fit_prices(system, measured, weights, family.beliefs)
     left_out = _leave_out(used, system, measured, weights, family.beliefs, fitted)
-    whole = _errors(used, left_out, None)
+    whole = _errors(left_out, None)
 
     def described(chosen: Sequence[int], member: Member | None) -> Rates:
         own = [used[position] for position in chosen]
@@ -119,13 +121,14 @@ def fit_family(rows: Sequence[SpeedRow], members: Sequence[Member], rejected: Ma
             compute_flop_per_s=member.peaks.compute_flop_per_s if member else REFERENCE_COMPUTE,
             sources=tuple(sorted({row.source.split(",")[0] for row in own})),
             rates=family.rates(system.names, fitted, member),
-            errors=_errors(own, left_out.of(np.array(chosen)), whole) if member else whole,
+            errors=_errors(left_out.of(chosen), whole) if member else whole,
         )
 
     places = {member: [n for n, row in enumerate(used) if by_name[row.machine, row.mode] is member] for member in members}
     return FamilyRates(
         tuple(described(chosen, member) for member, chosen in places.items() if chosen),
         described(range(len(used)), None),
+        left_out,
     )
 
 
@@ -141,16 +144,19 @@ class LeftOut:
     """What a fit to all other models says of each measurement.
 
     Attributes:
+        rows: the measurements.
         error: predicted ÷ measured time − 1 [rows].
         score: |log error| in units of the computed spread [rows].
     """
 
+    rows: tuple[SpeedRow, ...]
     error: Array
     score: Array
 
-    def of(self, rows: NDArray[np.int_]) -> LeftOut:
+    def of(self, positions: Sequence[int]) -> LeftOut:
         """Some of the rows."""
-        return LeftOut(self.error[rows], self.score[rows])
+        chosen = np.array(positions, dtype=int)
+        return LeftOut(tuple(self.rows[position] for position in positions), self.error[chosen], self.score[chosen])
 
 
 def _leave_out(
@@ -174,18 +180,18 @@ def _leave_out(
         variance = np.einsum("ij,jk,ik->i", slopes, fitted.covariance, slopes)
         error[out] = np.expm1(deviation)
         score[out] = np.abs(deviation) / np.sqrt(MODEL_SPREAD**2 + np.maximum(variance, 0.0))
-    return LeftOut(error, score)
+    return LeftOut(tuple(rows), error, score)
 
 
-def _errors(rows: Sequence[SpeedRow], left_out: LeftOut, family: Mapping[Phase, PhaseError] | None) -> dict[Phase, PhaseError]:
+def _errors(left_out: LeftOut, family: Mapping[Phase, PhaseError] | None) -> dict[Phase, PhaseError]:
     """Errors by phase; the scale of intervals is conformal: it covers what it is to cover of the left-out measurements.
 
     A member with few models has the scale of its family.
     """
-    models = np.array([row.model for row in rows])
+    models = np.array([row.model for row in left_out.rows])
     found: dict[Phase, PhaseError] = {}
     for phase in PHASES:
-        chosen = np.array([row.phase == phase for row in rows], dtype=bool)
+        chosen = np.array([row.phase == phase for row in left_out.rows], dtype=bool)
         score, names, error = left_out.score[chosen], models[chosen], left_out.error[chosen]
         count = len(score)
         if len(set(names)) >= FEW_MODELS:

@@ -13,6 +13,7 @@ import typer
 
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
 from mmpredict.cli.memory_check import MEMORY, validate_memory
+from mmpredict.cli.speed_check import SPEED, validate_speed
 from mmpredict.errors import EngineError
 from mmpredict.saving import make_directory, save
 from mmpredict.units import format_percent
@@ -100,7 +101,7 @@ def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = No
 def validate(
     scenario: Annotated[
         Path,
-        typer.Argument(metavar="SCENARIO|memory", help="Scenario file (docs/scenario.md), or the word memory: model sizes alone."),
+        typer.Argument(metavar="SCENARIO|memory|speed", help="Scenario file (docs/scenario.md), or one word: single models alone."),
     ],
     as_json: AsJson = False,
     output: Output = None,
@@ -110,16 +111,20 @@ def validate(
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Largest median absolute error of the makespan; beyond it, exit code 4.")
     ] = 0.25,
-    quick: Annotated[bool, typer.Option("--quick", help="With memory: a few models only.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="With memory or speed: a few models only.")] = False,
 ) -> None:
     """Predict, run the real thing, and show how far off the prediction was.
 
-    Of a scenario every strategy is run; `mmpredict validate memory` holds predicted sizes against the buffers of real servers.
+    Of a scenario every strategy is run; `mmpredict validate memory` holds predicted sizes against the buffers of real servers,
+    `mmpredict validate speed` predicted speeds against servers with one model each that the calibration did not measure.
 
     Example: mmpredict validate scenario.toml --tolerance 0.2
     """
     if str(scenario) == MEMORY:
         validate_memory(as_json, output, quick, OUT_OF_TOLERANCE)
+        return
+    if str(scenario) == SPEED:
+        validate_speed(as_json, output, quick, OUT_OF_TOLERANCE)
         return
     from mmpredict import api
     from mmpredict.report.table import comparison_table

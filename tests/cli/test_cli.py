@@ -127,7 +127,7 @@ def test_an_argument_that_cannot_be_used(arguments: list[str], code: int, words:
         (["forecast"], ["No such command", "forecast"]),
         (["predict"], ["Missing argument", "SCENARIO"]),
         (["predict", "scenario.toml", "--drawz", "3"], ["No such option", "--draws"]),
-        (["predict", "scenario.toml", "--draws", "0"], ["--draws", "greater"]),
+        (["predict", "scenario.toml", "--draws", "0"], ["--draws", "range"]),
         (["predict", "scenario.toml", "--seed", "many"], ["--seed", "integer"]),
         (["execute", "scenario.toml", "--limit", "0"], ["--limit"]),
         (["models"], ["Usage"]),

@@ -2,8 +2,8 @@
 
 Unsloth's dynamic mixes (``UD-Q4_K_XL``) and files of older rules are larger or smaller than the rules give. What is known of them
 (Unsloth, "Dynamic 2.0") is that matrices that every token passes are kept in more bits before the experts are. So: first these
-matrices go up to 8 bits, layer by layer, then everything goes up a step, until the size is met; a file that is smaller than the
-rules give is lowered likewise, experts first.
+matrices go up to 8 bits, layer by layer, then all others go up a step, until the size is met; a file that is smaller than the
+rules give is lowered likewise, of a mixture the experts alone.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ def resized(spec: ModelSpec, file_bytes: int) -> ModelSpec:
     )
     mixture = any(tensor.is_expert for tensor in tensors)
     growing = missing > 0
-    plans: list[tuple[int, WeightType | None]] = []
-    if growing and mixture:
-        plans += [(index, _EIGHT_BITS) for index in order if not tensors[index].is_expert]
-    plans += [(index, None) for index in order if growing or not mixture or tensors[index].is_expert]
+    first = [index for index in order if growing and mixture and _below_eight_bits(tensors[index])]
+    plans: list[tuple[int, WeightType | None]] = [(index, _EIGHT_BITS) for index in first]
+    others = (index for index in order if growing or not mixture or tensors[index].is_expert)
+    plans += [(index, None) for index in others if index not in set(first)]
     for index, wanted in plans:
         if (missing <= 0) if growing else (missing >= 0):
             break
         old = tensors[index]
         kind = wanted or _neighbour(old.type, up=growing)
-        if kind is None or old.shape[0] % kind.block_weights or (wanted and old.type.bits_per_weight >= wanted.bits_per_weight):
+        if kind is None or old.shape[0] % kind.block_weights:
             continue
         tensors[index] = Tensor(old.name, old.shape, kind)
         missing -= tensors[index].size_bytes - old.size_bytes
@@ -65,6 +65,10 @@ def resized(spec: ModelSpec, file_bytes: int) -> ModelSpec:
 
 def _changeable(tensor: Tensor) -> bool:
     return tensor.is_matrix and tensor.layer is not None and tensor.type.name not in ("f32", "f16")
+
+
+def _below_eight_bits(tensor: Tensor) -> bool:
+    return not tensor.is_expert and tensor.type.bits_per_weight < _EIGHT_BITS.bits_per_weight
 
 
 def _neighbour(kind: WeightType, up: bool) -> WeightType | None:

@@ -1,0 +1,116 @@
+"""Predicted speed against a real server, of models that no calibration measures: real shapes with random weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from mmpredict.calibrate.bench import SHORT_PROMPT_TOKENS, Bench
+from mmpredict.calibrate.memory_cases import cut
+from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.speed import CalibratedSpeed, Duration
+from mmpredict.live.embedded import EmbeddedServer
+from mmpredict.models.catalog import shape, spec_of
+from mmpredict.models.gguf.model import spec_from_gguf
+from mmpredict.models.gguf.weights_file import write_model
+from mmpredict.models.spec import ModelSpec
+from mmpredict.results.speed_check import Phase, TimedRow
+from mmpredict.saving import make_directory
+from mmpredict.simulation.plan import DEFAULT_UBATCH_TOKENS, InstancePlan
+
+QUICK_MODELS = 2
+REPEATS = 3
+PROMPTS = (128, 512)
+DECODES = ((1, SHORT_PROMPT_TOKENS), (1, 512), (4, SHORT_PROMPT_TOKENS))
+"""Sequences, and prompt tokens of each."""
+DECODE_STEPS = 16
+
+Progress = Callable[[str, float], None]
+
+
+def speed_models() -> list[ModelSpec]:
+    """What is run: dense models of several widths, types and vocabularies, one with windows, one mixture of experts.
+
+    Calibration measures ``probe-`` shapes only, so none of these was ever fitted to.
+    """
+    return [
+        spec_of(shape("qwen2.5-0.5b"), "Q8_0"),
+        spec_of(shape("smollm2-360m"), "Q4_0"),
+        spec_of(cut(shape("llama3.1-8b"), 4), "Q4_K_M"),
+        spec_of(shape("qwen3-0.6b"), "Q4_K_M"),
+        spec_of(shape("gemma3-1b"), "Q4_0"),
+        spec_of(shape("smollm2-135m"), "F16"),
+        spec_of(cut(shape("qwen2.5-7b"), 5), "Q6_K"),
+        spec_of(cut(shape("qwen3-30b-a3b"), 6, n_experts=32), "Q4_K_M"),
+        spec_of(shape("llama3.2-1b"), "Q8_0"),
+    ]
+
+
+def run_checks(
+    models: Sequence[ModelSpec], own: Coefficients, directory: Path, log_directory: Path, raw_path: Path, progress: Progress
+) -> list[TimedRow]:
+    """Measure every model; each row is on disk as soon as it exists.
+
+    Args:
+        models: what to run.
+        own: the machine's coefficients.
+        directory: where model files are written, one at a time; they are removed again.
+        log_directory: where servers log.
+        raw_path: file of the rows, one JSON object per line; replaced if it exists.
+        progress: called with (what is happening, fraction done).
+
+    Raises:
+        EngineError: a server could not be started or used.
+        StorageError: a file could not be written.
+    """
+    rows: list[TimedRow] = []
+    make_directory(raw_path.parent)
+    with raw_path.open("w", encoding="utf-8") as raw:
+        for number, model in enumerate(models):
+            path = directory / f"speed-check-{os.getpid()}.gguf"
+            try:
+                progress(f"writing {model.name}", number / len(models))
+                write_model(model, path)
+                progress(f"running {model.name}", (number + 0.3) / len(models))
+                spec = replace(spec_from_gguf(path), name=model.name)
+                for row in measure(spec, own, path, log_directory / f"speed-{number}.log"):
+                    raw.write(json.dumps(row.to_dict()) + "\n")
+                    raw.flush()
+                    rows.append(row)
+            finally:
+                path.unlink(missing_ok=True)
+    progress("done", 1.0)
+    return rows
+
+
+def measure(spec: ModelSpec, own: Coefficients, path: Path, log_path: Path) -> list[TimedRow]:
+    """Every test of one model on a server of its own with all cores; rounds of all tests, so that drift meets them alike."""
+    instance = InstancePlan(spec.name, spec.name, own.cores)
+    speed = CalibratedSpeed(spec, own, own.cores, DEFAULT_UBATCH_TOKENS)
+    prompts: dict[int, list[float]] = {tokens: [] for tokens in PROMPTS}
+    decodes: dict[tuple[int, int], list[tuple[float, float, int]]] = {one: [] for one in DECODES}
+    with EmbeddedServer.start(instance, path, log_path) as server, closing(Bench(server.url, spec.shape.n_vocab)) as bench:
+        bench.decode(1, SHORT_PROMPT_TOKENS, 2)
+        for _ in range(REPEATS):
+            for tokens, seen in prompts.items():
+                seen.append(bench.prefill(tokens).prompt_s)
+            for (sequences, length), runs in decodes.items():
+                run = bench.decode(sequences, length, DECODE_STEPS)
+                if run.steps:
+                    runs.append((run.duration_s / run.steps, run.depth, run.steps))
+    rows = [_row(spec, f"pp{tokens}", "prompt", tokens, speed.prompt(tokens), seen) for tokens, seen in prompts.items()]
+    for (sequences, _), runs in decodes.items():
+        if runs:
+            _, depth, steps = runs[0]
+            predicted = speed.decode(sequences, round(depth), steps)
+            name = f"tg{steps} @ d{round(depth)}" + (f" × {sequences}" if sequences > 1 else "")
+            rows.append(_row(spec, name, "decode", sequences * steps, predicted, [one * steps for one, _, _ in runs]))
+    return rows
+
+
+def _row(spec: ModelSpec, test: str, phase: Phase, tokens: int, predicted: Duration, measured: Sequence[float]) -> TimedRow:
+    return TimedRow(spec.name, test, phase, tokens, predicted.value, predicted.low, predicted.high, tuple(measured))

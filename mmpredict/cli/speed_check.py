@@ -1,0 +1,48 @@
+"""``mmpredict validate speed``: predicted speed of single models against real servers."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import typer
+
+from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
+
+SPEED = "speed"
+
+
+def validate_speed(as_json: bool, output: Path | None, quick: bool, out_of_tolerance: int) -> None:
+    """Measure, print, and leave with ``out_of_tolerance`` when a median error is beyond its tolerance.
+
+    Raises:
+        NotCalibratedError: this machine has not been calibrated.
+        EngineError: a server could not be started or used.
+    """
+    from mmpredict.calibrate.speed_check import QUICK_MODELS, run_checks, speed_models
+    from mmpredict.cost.library import load_coefficients
+    from mmpredict.hardware.library import find_profile
+    from mmpredict.live.embedded import engine_build, require_engine
+    from mmpredict.models.synthetic import cache_directory
+    from mmpredict.report.speed_check import speed_check_table
+    from mmpredict.results.speed_check import passed, summary
+    from mmpredict.saving import data_directory, make_directory
+
+    require_engine()
+    own = load_coefficients(find_profile(), engine_build())
+    models = speed_models()[: QUICK_MODELS if quick else None]
+    raw_path = (output or data_directory() / "validation") / f"speed-{date.today().isoformat()}.jsonl"
+    warn_if_busy()
+    with progress_bars() as bars, tempfile.TemporaryDirectory(prefix="mmpredict-") as logs:
+        directory = make_directory(cache_directory() / "models")
+        rows = run_checks(models, own, directory, Path(logs), raw_path, lambda label, fraction: bars("checking", label, fraction))
+    good = passed(rows)
+    if as_json:
+        parts = {"rows": [row.to_dict() for row in rows], "phases": summary(rows), "within_tolerance": good}
+        print_json({"schema_version": 1, "engine": own.engine, "calibrated_on": own.measured_on, **parts})
+    else:
+        OUTPUT.print(speed_check_table(rows))
+    remark(f"raw rows: {raw_path}")
+    if not good:
+        raise typer.Exit(out_of_tolerance)
