@@ -81,6 +81,8 @@ def prompt_terms(spec: ModelSpec, tokens: int, depth: float, how: Conditions = U
         depth: cells of the sequence before it [tokens].
         how: conditions.
     """
+    if not is_cached(spec.shape):
+        return ([Term(1.0, {"request_s": 1.0})] if how.served else []) + encode_terms(spec, tokens, 1, how)
     whole, rest = divmod(tokens, how.ubatch_tokens)
     terms = [Term(1.0, {"request_s": 1.0})] if how.served else []
     if whole:
@@ -89,7 +91,7 @@ def prompt_terms(spec: ModelSpec, tokens: int, depth: float, how: Conditions = U
         terms += _passes(spec, 1, rest, 1, how)
     early = _early("early_attention", how)
     for layers in attention_layers(spec.shape):
-        cells = layers.cells(depth, tokens) if is_cached(spec.shape) else tokens * min(tokens, layers.limit)
+        cells = layers.cells(depth, tokens)
         macs = how.share * layers.cell_macs * cells
         terms.append(Term(macs, {"prompt_mac_s": 1.0, **_latent("latent_prompt_mac", layers.latent), **early}))
         if math.isinf(layers.limit):
@@ -100,6 +102,33 @@ def prompt_terms(spec: ModelSpec, tokens: int, depth: float, how: Conditions = U
                 "far_depth": math.log(cells / tokens / _DEPTH),
             }
             terms.append(Term(macs, far | early))
+    return terms
+
+
+def encode_terms(spec: ModelSpec, tokens: int, inputs: int, how: Conditions = USUAL) -> list[Term]:
+    """Texts, images or stretches of sound that an encoder takes in together, each seen at once and by itself.
+
+    Args:
+        spec: the encoder.
+        tokens: of each input, patches or frames of images and sound [tokens].
+        inputs: evaluated together [1].
+        how: conditions.
+    """
+    terms = _passes(spec, 1, tokens * inputs, 0, how)
+    for layers in attention_layers(spec.shape):
+        macs = how.share * inputs * layers.cell_macs * tokens * min(tokens, layers.limit)
+        terms.append(Term(macs, {"prompt_mac_s": 1.0}))
+    return terms
+
+
+def cross_terms(spec: ModelSpec, sequences: int, seen: int, steps: float, how: Conditions = USUAL) -> list[Term]:
+    """What decoder steps of an encoder–decoder cost besides: every token attends to the ``seen`` outputs of the encoder."""
+    terms = []
+    for layers in attention_layers(spec.shape):
+        cells = sequences * seen * steps
+        read = layers.cell_bytes(how.key_type, how.value_type)
+        terms.append(Term(read * cells, {"bandwidth": -1.0, "cache_read": 1.0}))
+        terms.append(Term(layers.cell_macs * cells, {"mac_s": 1.0}))
     return terms
 
 
