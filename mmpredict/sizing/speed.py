@@ -14,7 +14,7 @@ from mmpredict.cost.rates.choice import PREFERRED_BACKENDS, Basis, Choice, measu
 from mmpredict.cost.rates.parameters import ProcessorClass
 from mmpredict.cost.rates.step_terms import Conditions
 from mmpredict.cost.speed import NORMAL_80, CalibratedSpeed, Duration, PublishedSpeed, Speed, SplitSpeed
-from mmpredict.errors import MmpredictError
+from mmpredict.errors import MmpredictError, NotCalibratedError
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.estimate import Estimate, InstanceEstimate, Span
 from mmpredict.results.speed import Figure, SpeedEstimate
@@ -62,8 +62,7 @@ def _speed(
     try:
         speed, choices, doubts = _parts(spec, one, machine, hardware, backend)
     except MmpredictError as error:
-        remedy = "; measure it: mmpredict calibrate run" if machine.name == THIS_MACHINE else ""
-        return SpeedEstimate(spec.name, where, backend or machine.backend or "cpu", "", "", (), missing=f"{error}{remedy}")
+        return SpeedEstimate(spec.name, where, backend or machine.backend or "cpu", "", "", (), missing=str(error))
     own = speed.coefficients if isinstance(speed, CalibratedSpeed) else None
     worst = max((choice[0] for choice in choices), key=_BASES.index)
     return SpeedEstimate(
@@ -136,12 +135,16 @@ def choice_of(
 
     Raises:
         InputError: its profile says too little of the processor.
+        NotCalibratedError: it is this machine, and nothing was measured here.
     """
     kind = kind or ("gpu" if machine.device is not None else "cpu")
     name, _, mode = machine.name.partition(":")
     backends = [backend.lower()] if backend else _backends(machine, kind)
     key = _this_machine() if name == THIS_MACHINE else name
-    return _choice(key, mode, kind, tuple(backends)) or related_rates(_profile(hardware), kind, backends)
+    found = _choice(key, mode, kind, tuple(backends))
+    if found is None and name == THIS_MACHINE:
+        raise NotCalibratedError("nothing was measured on this machine; measure it: mmpredict calibrate run")
+    return found or related_rates(_profile(hardware), kind, backends)
 
 
 @lru_cache(64)
