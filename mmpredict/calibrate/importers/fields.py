@@ -20,6 +20,7 @@ MAX_PARAMETERS = 10**15
 MAX_RATE = 1e9
 MAX_DURATION_S = 1e7
 MAX_TEXT = 300
+MAX_JOINED = 6_000  # of several texts that a reader put together: devices, doubts
 SHOWN = 40
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
@@ -86,7 +87,7 @@ def needed_real(fields: Fields, *names: str, high: float = MAX_RATE, zero: bool 
     return found
 
 
-def text(fields: Fields, *names: str) -> str | None:
+def text(fields: Fields, *names: str, longest: int = MAX_TEXT) -> str | None:
     """A short text without control characters; an empty one is ``None``.
 
     Raises:
@@ -95,8 +96,8 @@ def text(fields: Fields, *names: str) -> str | None:
     found = value(fields, *names)
     if found is None:
         return None
-    if not isinstance(found, str) or len(found) > MAX_TEXT:
-        raise RowError(f"{names[0]} is {_shown(found)}; it must be a text of at most {MAX_TEXT} characters")
+    if not isinstance(found, str) or len(found) > longest:
+        raise RowError(f"{names[0]} is {_shown(found)}; it must be a text of at most {longest} characters")
     return _CONTROL.sub(" ", found).strip() or None
 
 

@@ -77,7 +77,9 @@ def _found(path: Path, wanted: str | None, content: bytes) -> tuple[str, Iterato
     text = _text(path, content)
     name = name or detect(text)
     if name is None:
-        raise FileFormatError(f"{path} is in none of the known formats ({', '.join(NAMES)}); name one with --format if it is")
+        raise FileFormatError(
+            f"{path} is in none of the known formats ({', '.join(NAMES)}); mmpredict calibrate import --format takes one of them"
+        )
     return name, READERS[name](text, path.name)
 
 

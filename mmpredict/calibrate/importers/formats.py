@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from mmpredict.calibrate.importers import batched_bench, llama_bench_csv, llama_bench_markdown, llama_swap_database, ollama_bench
+from mmpredict.calibrate.importers.imported import read_imported
 from mmpredict.calibrate.importers.llama_bench import read_json
 from mmpredict.calibrate.importers.llama_bench_sql import read_sql
 from mmpredict.calibrate.importers.llama_swap_json import read_json as read_activity
@@ -40,6 +41,7 @@ READERS: dict[str, Reader] = {
     "ollama-bench-md": ollama_bench.read_table,
     "llama-swap-json": read_activity,
     "measurements": read_own,
+    "rows": read_imported,
 }
 """A reader per format of texts: the text and its file's name → rows and refused lines."""
 
@@ -52,6 +54,7 @@ LOOKED_AT_OBJECTS = 50
 
 _ANY_OF = (
     ({"header"}, "measurements"),
+    ({"file", "line", "test", "tokens_per_s"}, "rows"),
     ({"avg_ts", "n_prompt"}, "llama-bench-jsonl"),
     ({"pl", "speed_tg"}, "batched-bench-jsonl"),
     ({"timings"}, "llama-server-timings"),
