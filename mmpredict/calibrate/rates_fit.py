@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from mmpredict.calibrate.price_fit import Array, Equations, Fitted, equations, f
 from mmpredict.calibrate.speed_row import SpeedRow
 from mmpredict.cost.rates.parameters import Belief
 from mmpredict.cost.rates.rates import MODEL_SPREAD, PHASES, Phase, PhaseError, Rates
-from mmpredict.cost.rates.relative import REFERENCE_BANDWIDTH, REFERENCE_COMPUTE
+from mmpredict.cost.rates.relative import REFERENCE_BANDWIDTH, REFERENCE_COMPUTE, beliefs_of
 from mmpredict.cost.rates.step_terms import Conditions, decode_terms, prompt_terms
 from mmpredict.cost.rates.term import Term
 from mmpredict.errors import InputError, NotCalibratedError
 from mmpredict.models.catalog import catalog_spec
 from mmpredict.models.quantization.resized import base_type, resized
+from mmpredict.models.resolve import GGUF_SUFFIX, resolve
 from mmpredict.models.spec import ModelSpec
 
 REPEAT_POWER = -0.6  # a model that was measured often counts more, but not as much more
@@ -30,6 +32,7 @@ COVERED = 0.8  # share of measurements that an interval is to hold
 FEW_MODELS = 4  # below, nothing can be learnt from leaving one out
 LEAST_SCALE = 0.8
 FEW_MODELS_SCALE = 2.0
+MOST_PARTS = 50  # that measurements are divided into for leaving one out
 
 
 def terms_of(row: SpeedRow) -> list[Term]:
@@ -50,7 +53,9 @@ def terms_of(row: SpeedRow) -> list[Term]:
 
 @lru_cache(4096)
 def measured_spec(model: str, file_type: str, size_bytes: int) -> ModelSpec:
-    """The model that was measured: of the rules' types, or of types guessed from its size."""
+    """The model that was measured: of the rules' types, of types guessed from its size, or a GGUF file by its path."""
+    if model.endswith(GGUF_SUFFIX):
+        return resolve(model)
     spec = catalog_spec(model, base_type(file_type))
     return resized(spec, size_bytes) if size_bytes else spec
 
@@ -62,7 +67,7 @@ class FamilyRates:
     Attributes:
         members: prices of each member that was measured.
         common: what they have in common, for machines that were not measured; in reference units.
-        left_out: what a fit without its model says of each measurement.
+        left_out: what a fit without its model, or its test where a single model was measured, says of each measurement.
     """
 
     members: tuple[Rates, ...]
@@ -70,19 +75,22 @@ class FamilyRates:
     left_out: LeftOut
 
 
-def fit_family(rows: Sequence[SpeedRow], members: Sequence[Member], rejected: Mapping[str, int] | None = None) -> FamilyRates:
+def fit_family(
+    rows: Sequence[SpeedRow], members: Sequence[Member], rejected: Mapping[str, int] | None = None, known: Rates | None = None
+) -> FamilyRates:
     """Fit the prices of relatives with one backend together.
 
     Args:
         rows: their measurements, at least one; all of one class of processor and one backend.
         members: the machines and modes that occur.
         rejected: measurements that were left out before, by reason.
+        known: prices of a single member before these measurements, from which the fit departs; without, from what is usual.
 
     Raises:
         NotCalibratedError: no row can be used.
     """
     by_name = {(member.machine, member.mode): member for member in members}
-    family = Family(rows[0].processor, members)
+    family = Family(rows[0].processor, members, beliefs_of(known, members[0].peaks) if known else None)
     refused = Counter(rejected or {})
     used: list[SpeedRow] = []
     work: list[list[Term]] = []
@@ -99,8 +107,8 @@ def fit_family(rows: Sequence[SpeedRow], members: Sequence[Member], rejected: Ma
     measured = np.array([row.seconds for row in used])
     weights = _weights(used)
     fitted = fit_prices(system, measured, weights, family.beliefs)
-    left_out = _leave_out(used, system, measured, weights, family.beliefs, fitted)
-    whole = _errors(left_out, None)
+    left_out = _leave_out(used, _parts(used, by_test=known is not None), system, measured, weights, family.beliefs, fitted)
+    whole = _errors(left_out, known.errors if known else None)
 
     def described(chosen: Sequence[int], member: Member | None) -> Rates:
         own = [used[position] for position in chosen]
@@ -161,17 +169,17 @@ class LeftOut:
 
 def _leave_out(
     rows: Sequence[SpeedRow],
+    parts_of: NDArray[np.int_],
     system: Equations,
     measured_s: Array,
     weights: Array,
     believed: Mapping[str, Belief],
     all_of_them: Fitted,
 ) -> LeftOut:
-    """Leave each model out in turn, on every machine at once."""
-    models = np.array([row.model for row in rows])
+    """Leave each part of the rows out in turn, on every machine at once."""
     error, score = np.zeros(len(rows)), np.zeros(len(rows))
-    for model in sorted(set(models)):
-        out: NDArray[np.bool_] = models == model
+    for part in sorted(set(parts_of)):
+        out: NDArray[np.bool_] = parts_of == part
         fitted = fit_prices(system.of(~out), measured_s[~out], weights[~out], believed, all_of_them.logs)
         there = system.of(out)
         parts = there.parts_s(fitted.logs)
@@ -181,6 +189,31 @@ def _leave_out(
         error[out] = np.expm1(deviation)
         score[out] = np.abs(deviation) / np.sqrt(MODEL_SPREAD**2 + np.maximum(variance, 0.0))
     return LeftOut(tuple(rows), error, score)
+
+
+def _parts(rows: Sequence[SpeedRow], by_test: bool) -> NDArray[np.int_]:
+    """Which rows are left out together: those of a model; of a single one those of a test, where ``by_test`` allows that."""
+    models = sorted({row.model for row in rows})
+    if len(models) > 1 or not by_test:
+        return np.array([models.index(row.model) for row in rows])
+    tests = sorted({row.test for row in rows})
+    return np.array([tests.index(row.test) % MOST_PARTS for row in rows])
+
+
+def errors_of(rows: Sequence[SpeedRow], rates: Rates) -> dict[Phase, PhaseError]:
+    """How far prices that were fitted without these measurements are off; measurements that cannot be used do not count."""
+    used: list[SpeedRow] = []
+    deviations: list[float] = []
+    scores: list[float] = []
+    for row in rows:
+        try:
+            terms = terms_of(row)
+        except InputError:
+            continue
+        used.append(row)
+        deviations.append(math.log(rates.seconds(terms) / row.seconds))
+        scores.append(abs(deviations[-1]) * rates.errors[row.phase].scale / rates.log_halfwidth(terms, row.phase))
+    return _errors(LeftOut(tuple(used), np.expm1(np.array(deviations)), np.array(scores)), rates.errors)
 
 
 def _errors(left_out: LeftOut, family: Mapping[Phase, PhaseError] | None) -> dict[Phase, PhaseError]:

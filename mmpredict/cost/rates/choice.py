@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from mmpredict.cost.library import family_name, family_path, own_rates_directory, rates_path, shipped_rates_directory
+from mmpredict.cost.library import family_name, family_path, machine_key, own_rates_directory, rates_path, shipped_rates_directory
 from mmpredict.cost.rates.parameters import Belief, ProcessorClass, beliefs
 from mmpredict.cost.rates.rates import Phase, PhaseError, Rate, Rates, read_rates
 from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
@@ -24,6 +24,7 @@ Basis = Literal["own", "published", "family", "data sheet"]
 PREFERRED_BACKENDS = ("cuda", "vulkan", "rocm", "metal")
 """Where a machine has several, the one that most people run."""
 
+OWN_RUN = "run of yours"
 FEW_MODELS = 3  # fewer say too little by themselves
 _DATA_SHEET_SCALE = 1.2816  # of a normal distribution: 80 % of it lie within so many standard deviations
 _MODE_SPREAD = 0.08  # of speeds in another power mode, beyond what the profile says
@@ -45,7 +46,7 @@ class Choice:
     sentence: str
 
 
-def measured_rates(machine: str, mode: str, kind: ProcessorClass, backends: Sequence[str]) -> Choice | None:
+def measured_rates(machine: str, mode: str, kind: ProcessorClass, backends: Sequence[str], own: bool = True) -> Choice | None:
     """Rates that were measured on a machine in a power mode, own ones first; None where there are none.
 
     Args:
@@ -53,29 +54,43 @@ def measured_rates(machine: str, mode: str, kind: ProcessorClass, backends: Sequ
         mode: power mode; empty for machines without modes.
         kind: class of processor.
         backends: programming interfaces, the most wanted first.
+        own: whether runs of the user count.
 
     Raises:
         FileFormatError: a file of rates is damaged.
     """
-    for own, directory in ((True, own_rates_directory()), (False, shipped_rates_directory())):
+    for yours, directory in ((True, own_rates_directory()), (False, shipped_rates_directory())):
+        if yours and not own:
+            continue
         for backend in backends:
             path = rates_path(directory, machine, mode, backend, kind)
             if path.is_file():
                 rates = read_rates(path)
-                words = f"{_words(rates, 'run of yours' if own else 'published run')} on this hardware"
-                if not own and len(rates.models) < FEW_MODELS:
+                words = f"{_words(rates, OWN_RUN if yours else 'published run')} on this hardware"
+                if not yours and len(rates.models) < FEW_MODELS:
                     return Choice(rates, "family", f"{words}, and what its relatives show")
-                return Choice(rates, "own" if own else "published", words)
+                return Choice(rates, "own" if yours else "published", words)
     return None
 
 
-def related_rates(profile: HardwareProfile, kind: ProcessorClass, backends: Sequence[str]) -> Choice:
+def shipped_rates(profile: HardwareProfile, kind: ProcessorClass, backend: str) -> Choice:
+    """The best rates of a machine that are not of the user's own runs.
+
+    Raises:
+        InputError, FileFormatError: see ``related_rates``.
+    """
+    found = measured_rates(machine_key(profile), profile.mode or "", kind, [backend], own=False)
+    return found or related_rates(profile, kind, [backend], own=False)
+
+
+def related_rates(profile: HardwareProfile, kind: ProcessorClass, backends: Sequence[str], own: bool = True) -> Choice:
     """Rates of a machine that was not measured in this mode: of another mode, of relatives, or of its data sheet.
 
     Args:
         profile: the machine, in its power mode.
         kind: class of processor.
         backends: programming interfaces, the most wanted first.
+        own: whether runs of the user count.
 
     Raises:
         InputError: the machine has no such processor, or its profile says too little of it.
@@ -86,7 +101,7 @@ def related_rates(profile: HardwareProfile, kind: ProcessorClass, backends: Sequ
 
     mode = profile.mode or ""
     for other in profile.unlimited.modes:
-        measured = measured_rates(profile.name, other, kind, backends) if other != mode else None
+        measured = measured_rates(profile.name, other, kind, backends, own) if other != mode else None
         if measured is not None and measured.rates.mode == profile.default_mode:
             scaled = _in_mode(measured.rates, profile, kind)
             return Choice(scaled, "family", f"{measured.sentence} in mode {other}, scaled to {mode or 'no limits'}")
@@ -141,4 +156,5 @@ def _words(rates: Rates, run: str) -> str:
     errors = [f"{name} {format_percent(rates.errors[phase].median)}" for phase, name in names.items() if rates.errors[phase].rows]
     runs = f"{rates.rows} {run}" if rates.rows == 1 else f"{rates.rows} {run.replace('run', 'runs', 1)}"
     of_models = f"{runs} of {len(rates.models)} model{'' if len(rates.models) == 1 else 's'} with {rates.backend}"
-    return f"{of_models} (median error on models left out: {', '.join(errors)})" if errors else of_models
+    unseen = "tests" if run == OWN_RUN and len(rates.models) == 1 else "models"
+    return f"{of_models} (median error on {unseen} left out: {', '.join(errors)})" if errors else of_models

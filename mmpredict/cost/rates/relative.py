@@ -10,12 +10,14 @@ import math
 from dataclasses import replace
 
 from mmpredict.cost.rates.datasheet import Peaks
+from mmpredict.cost.rates.parameters import Belief
 from mmpredict.cost.rates.rates import Rate, Rates
 
 REFERENCE_COMPUTE, REFERENCE_BANDWIDTH = 1e12, 100e9
 
 # How far the logarithms of parameters differ from one machine to its relatives, beyond what their data sheets say.
 _BANDWIDTH_SPREAD, _COMPUTE_SPREAD, _TIME_SPREAD, _FACTOR_SPREAD = 0.25, 0.35, 0.50, 0.08
+_SAME_KIND = 0.5  # of these, between two machines of one kind: other hosts, coolers, drivers
 _WITH_COMPUTE = frozenset({"mac_s", "prompt_mac_s", "recurrent_mac_s"})
 _WITH_BANDWIDTH = frozenset({"far_mac_s"})
 _SHARED = ("read_", "expert_read_", "compute_", "expert_compute_", "early_")
@@ -43,6 +45,14 @@ def own_spread(name: str) -> float:
     if name.endswith("_s"):
         return _TIME_SPREAD
     return 0.0 if name.startswith(_SHARED) else _FACTOR_SPREAD
+
+
+def beliefs_of(rates: Rates, peaks: Peaks) -> dict[str, Belief]:
+    """What prices of a machine let expect of another one of its kind, in reference units."""
+    return {
+        name: Belief(rate.log - math.log(reference_factor(name, peaks)), math.hypot(rate.spread, _SAME_KIND * own_spread(name)))
+        for name, rate in rates.rates.items()
+    }
 
 
 def relative_rates(common: Rates, machine: str, mode: str, peaks: Peaks) -> Rates:
