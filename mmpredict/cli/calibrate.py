@@ -52,26 +52,44 @@ def run(
 @app.command("fit")
 def fit_files(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Raw measurements (JSON Lines) or tables of speeds (CSV).")
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Benchmark files or imported rows of one machine, raw measurements of this one, or tables of speeds (CSV).",
+        ),
     ],
-    output: Annotated[Path | None, typer.Option("--output", help="Directory for the coefficients of tables.")] = None,
+    hardware: Annotated[
+        str | None, typer.Option("--hardware", help="Machine that was measured (mmpredict hardware list); this one by default.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Model of all runs, whatever files say: NAME, NAME@TYPE.")] = None,
+    backend: Annotated[str | None, typer.Option("--backend", help="Programming interface where the files do not say it.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Directory for the rates of tables and benchmarks.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit the cost model: to raw measurements of an earlier run, or to tables of speeds that anyone measured.
+    """Fit the cost model: to your own benchmarks, to raw measurements of an earlier run, or to tables of speeds of anyone.
 
-    Example: mmpredict calibrate fit calibration/published/*.csv --output calibration/coefficients/published
+    The content of the files decides. Benchmarks are of llama-bench and all that calibrate import reads; give those of a machine
+    together, as a fit replaces the one before.
+
+    Example: mmpredict calibrate fit bench.json rows.jsonl --hardware rtx-4090
     """
-    from mmpredict.cli.calibrate_published import TABLE_SUFFIX, fit_published
+    from mmpredict.cli.calibrate_own import fit_benchmarks, held_by
+    from mmpredict.cli.calibrate_published import fit_published
     from mmpredict.errors import InputError
 
-    tables = [path for path in files if path.suffix.lower() == TABLE_SUFFIX]
-    if len(tables) == len(files):
-        fit_published(tables, output, as_json)
+    kinds = {held_by(path) for path in files}
+    if kinds == {"benchmark"}:
+        fit_benchmarks(files, hardware or "this-machine", model, backend, output, as_json)
         return
-    if len(files) > 1:
-        raise InputError("give tables of speeds (.csv) alone, or one file of raw measurements")
+    if len(kinds) > 1 or (kinds == {"measurements"} and len(files) > 1):
+        raise InputError("give benchmark files alone, tables of speeds (.csv) alone, or one file of raw measurements")
+    if hardware or model or backend:
+        raise InputError("--hardware, --model and --backend are for benchmark files; tables and raw measurements say them")
+    if kinds == {"table"}:
+        fit_published(files, output, as_json)
+        return
     if output is not None:
-        raise InputError("--output is for tables of speeds; coefficients of this machine go to where predictions look for them")
+        raise InputError("--output is for tables and benchmarks; coefficients of this machine go where predictions look for them")
     _fit_measurements(files[0], as_json)
 
 

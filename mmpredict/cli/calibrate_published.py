@@ -13,7 +13,6 @@ from mmpredict.units import format_percent
 if TYPE_CHECKING:
     from mmpredict.cost.rates.rates import Rates
 
-TABLE_SUFFIX = ".csv"
 _SHOWN_REJECTED = 8
 
 
@@ -66,7 +65,8 @@ def show_rates(rates: Rates, sentence: str, as_json: bool) -> None:
     OUTPUT.print(table)
     OUTPUT.print(f"source: {sentence}", highlight=False, soft_wrap=True)
     OUTPUT.print(f"models: {', '.join(rates.models)}", highlight=False, soft_wrap=True)
-    OUTPUT.print(f"measured {rates.first_date} to {rates.last_date}; {rates.builds or 'build not stated'}", highlight=False)
+    dates = f"measured {rates.first_date} to {rates.last_date}" if rates.last_date else "date not stated"
+    OUTPUT.print(f"{dates}; {rates.builds or 'build not stated'}", highlight=False)
     for reason, count in list(rates.rejected.items())[:_SHOWN_REJECTED]:
         OUTPUT.print(f"left out: {count} × {reason}", highlight=False, soft_wrap=True)
     OUTPUT.print(f"published by: {'; '.join(rates.sources)}", style="dim", highlight=False, soft_wrap=True)
