@@ -20,7 +20,20 @@ HEAVY = ("matplotlib", "sklearn", "scipy", "pandas", "httpx2", "simpy", "pydanti
 _GROUND = {"errors", "saving", "units"}
 _FACTS = {*_GROUND, "hardware", "models", "workload"}
 _SIMULATION = {*_FACTS, "cost", "results", "simulation"}
-_EVERYTHING = {*_SIMULATION, "strategy", "recommend", "sizing", "live", "calibrate", "report", "scenario", "api", "compat", "demo", "cli"}
+_EVERYTHING = {
+    *_SIMULATION,
+    "strategy",
+    "recommend",
+    "sizing",
+    "live",
+    "calibrate",
+    "report",
+    "scenario",
+    "api",
+    "compat",
+    "demo",
+    "cli",
+}
 # What each room may import besides itself; a dotted name stands for one module of a room.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),

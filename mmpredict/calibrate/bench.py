@@ -61,6 +61,13 @@ class Bench:
         """One prompt of ``tokens`` and its first output token."""
         return self._client.stream(self._prompt(tokens), 1, REQUEST_TIMEOUT_S)
 
+    def embed(self, tokens: int) -> float:
+        """Time in which a text of ``tokens`` is embedded, request and answer included [s]."""
+        body: dict[str, object] = {"content": self._prompt(tokens)}
+        begin_s = perf_counter()
+        self._client.ask("/embedding", body, REQUEST_TIMEOUT_S)
+        return perf_counter() - begin_s
+
     def decode(self, sequences: int, prompt_tokens: int, steps: int) -> DecodeRun:
         """Concurrent generations, observed while all of them decode."""
         lead = 2 * sequences  # steps in which the last prompts may still be under way

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from mmpredict.calibrate.bench_rows import Sorted
 from mmpredict.calibrate.family import Member
-from mmpredict.calibrate.rates_fit import errors_of, fit_family
+from mmpredict.calibrate.rates_fit import errors_of, fit_family, terms_of
 from mmpredict.calibrate.speed_row import SpeedRow
 from mmpredict.cost.library import THIS_MACHINE
 from mmpredict.cost.rates.choice import Choice, shipped_rates
@@ -24,6 +24,10 @@ from mmpredict.hardware.profile import HardwareProfile
 MOST_ROWS = 1500
 """Measurements of one processor that a fit takes; it needs memory for each."""
 LEAST_TESTS = 2
+MOST_TIMES_OFF = 5.0
+"""Of what is known of the machine, beyond which a run is of other conditions or of another machine; no data sheet is that wrong."""
+
+_FAR_OFF = f"more than {MOST_TIMES_OFF:g} times off what is known: other conditions, or another machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +102,23 @@ def _fit(rows: Sequence[SpeedRow], profile: HardwareProfile) -> OwnFit:
     except InputError as error:
         raise InputError(f"{error}; {_remedy(profile)}") from error
     known = shipped_rates(profile, first.processor, first.backend)
-    fitted = fit_family(rows, [member], known=known.rates)
-    errors = {phase: _told(error, rows, phase) for phase, error in fitted.members[0].errors.items()}
+    likely = [row for row in rows if _is_likely(row, known.rates)]
+    if not likely:
+        raise InputError(f"{_FAR_OFF}: {known.sentence}")
+    fitted = fit_family(likely, [member], {_FAR_OFF: len(rows) - len(likely)} if len(rows) > len(likely) else None, known.rates)
+    errors = {phase: _told(error, likely, phase) for phase, error in fitted.members[0].errors.items()}
     rates = replace(fitted.members[0], errors=errors, rejected=fitted.common.rejected)
-    return OwnFit(rates, known, errors_of(rows, known.rates), tuple(rows))
+    used = fitted.left_out.rows
+    return OwnFit(rates, known, errors_of(used, known.rates), used)
+
+
+def _is_likely(row: SpeedRow, known: Rates) -> bool:
+    """Whether a speed is not absurd; what cannot be priced is counted by the fit."""
+    try:
+        expected_s = known.seconds(terms_of(row))
+    except InputError:
+        return True
+    return 1 / MOST_TIMES_OFF < row.seconds / expected_s < MOST_TIMES_OFF
 
 
 def _told(error: PhaseError, rows: Sequence[SpeedRow], phase: Phase) -> PhaseError:

@@ -28,12 +28,15 @@ PROMPTS = (128, 512)
 DECODES = ((1, SHORT_PROMPT_TOKENS), (1, 512), (4, SHORT_PROMPT_TOKENS))
 """Sequences, and prompt tokens of each."""
 DECODE_STEPS = 16
+TEXTS = (64, 256, 512)
+"""Lengths of texts to embed [tokens]."""
 
 Progress = Callable[[str, float], None]
 
 
 def speed_models() -> list[ModelSpec]:
-    """What is run: dense models of several widths, types and vocabularies, one with windows, one mixture of experts.
+    """What is run: dense models of several widths, types and vocabularies, one with windows, one mixture of
+    experts, and an encoder.
 
     Calibration measures ``probe-`` shapes only, so none of these was ever fitted to.
     """
@@ -47,6 +50,7 @@ def speed_models() -> list[ModelSpec]:
         spec_of(cut(shape("qwen2.5-7b"), 5), "Q6_K"),
         spec_of(cut(shape("qwen3-30b-a3b"), 6, n_experts=32), "Q4_K_M"),
         spec_of(shape("llama3.2-1b"), "Q8_0"),
+        spec_of(shape("bert-base-uncased"), "Q8_0"),
     ]
 
 
@@ -89,6 +93,8 @@ def run_checks(
 
 def measure(spec: ModelSpec, own: Coefficients, path: Path, log_path: Path) -> list[TimedRow]:
     """Every test of one model on a server of its own with all cores; rounds of all tests, so that drift meets them alike."""
+    if spec.output_matrix is None:
+        return _measure_embedding(spec, own, path, log_path)
     instance = InstancePlan(spec.name, spec.name, own.cores)
     speed = CalibratedSpeed(spec, own, own.cores, DEFAULT_UBATCH_TOKENS)
     prompts: dict[int, list[float]] = {tokens: [] for tokens in PROMPTS}
@@ -110,6 +116,23 @@ def measure(spec: ModelSpec, own: Coefficients, path: Path, log_path: Path) -> l
             name = f"tg{steps} @ d{round(depth)}" + (f" × {sequences}" if sequences > 1 else "")
             rows.append(_row(spec, name, "decode", sequences * steps, predicted, [one * steps for one, _, _ in runs]))
     return rows
+
+
+def _measure_embedding(spec: ModelSpec, own: Coefficients, path: Path, log_path: Path) -> list[TimedRow]:
+    """Texts to embed; the server tells no times of its own, so requests are timed, and predicted, as a whole."""
+    longest = min(max(TEXTS), spec.shape.context_length)
+    instance = InstancePlan(spec.name, spec.name, own.cores, None, longest, 1, longest, longest, embedding=True)
+    speed = CalibratedSpeed(spec, own, own.cores, longest)
+    seen: dict[int, list[float]] = {min(tokens, longest): [] for tokens in TEXTS}
+    with EmbeddedServer.start(instance, path, log_path) as server, closing(Bench(server.url, spec.shape.n_vocab)) as bench:
+        bench.embed(longest)
+        for _ in range(REPEATS):
+            for tokens, times in seen.items():
+                times.append(bench.embed(tokens))
+    return [
+        _row(spec, f"text of {tokens}", "prompt", tokens, speed.prompt(tokens, served=True), times)
+        for tokens, times in seen.items()
+    ]
 
 
 def _row(spec: ModelSpec, test: str, phase: Phase, tokens: int, predicted: Duration, measured: Sequence[float]) -> TimedRow:

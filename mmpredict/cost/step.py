@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
+from mmpredict.models.cache import WITHOUT_CACHE
 from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.models.spec import ModelSpec
 
@@ -73,8 +74,11 @@ def attention_macs(spec: ModelSpec, first_depth: float, tokens: float) -> float:
         tokens: how many tokens follow each other [tokens].
 
     Returns:
-        Σ over layers of (key + value width of all heads) · Σ over tokens of the cells seen [1].
+        Σ over layers of (key + value width of all heads) · Σ over tokens of the cells seen [1]; an encoder's tokens see all of
+        their text.
     """
+    if spec.shape.architecture in WITHOUT_CACHE:
+        return sum(width * tokens * min(tokens, limit) for limit, width in spec.attention_widths)
     return sum(width * _sum_of_depths(first_depth, tokens, limit) for limit, width in spec.attention_widths)
 
 

@@ -30,6 +30,7 @@ OPTIONS: dict[str, tuple[type, int, int]] = {
     "unified": (int, 0, 1),
     "key_type": (int, 0, 64),
     "value_type": (int, 0, 64),
+    "embedding": (int, 0, 1),
 }
 """Name of each option, its type, and the limits of its value (of its length, for a text). All are required."""
 
@@ -65,6 +66,7 @@ def parameters(engine: Any, options: dict[str, Any]) -> Any:
     chosen.n_ubatch = options["ubatch_tokens"]
     chosen.cpuparams.n_threads = options["threads"]
     chosen.cpuparams_batch.n_threads = options["threads"]
+    chosen.embedding = bool(options["embedding"])
     chosen.n_gpu_layers = 0
     chosen.fit_params = False  # the plan says what fits
     chosen.cache_ram_mib = 0  # nothing is kept from one request for the next, which would make requests depend on their order

@@ -36,6 +36,7 @@ def engine_options(instance: InstancePlan, model_path: Path) -> dict[str, Any]:
         "unified": int(instance.unified),
         "key_type": weight_type(instance.key_type).gguf_id,
         "value_type": weight_type(instance.value_type).gguf_id,
+        "embedding": int(instance.embedding),
     }
 
 

@@ -34,6 +34,7 @@ class InstancePlan:
         batch_tokens, ubatch_tokens: logical and physical batch (``-b``, ``-ub``) [tokens].
         unified: whether all slots share the cells of the cache, or each has its part.
         key_type, value_type: storage of keys and of values.
+        embedding: whether it answers with embeddings of texts rather than with generated tokens.
 
     Raises:
         InputError: a number is out of range.
@@ -50,6 +51,7 @@ class InstancePlan:
     unified: bool = True
     key_type: str = DEFAULT_CACHE_TYPE
     value_type: str = DEFAULT_CACHE_TYPE
+    embedding: bool = False
 
     @property
     def cache(self) -> CacheOptions:
