@@ -134,7 +134,7 @@ def _thinned(rows: Sequence[SpeedRow]) -> Sequence[SpeedRow]:
 
 def _remedy(profile: HardwareProfile) -> str:
     if profile.name != THIS_MACHINE:
-        return "add it to the profile"
+        return "give a profile of your own that says it, by its file (--hardware mine.toml)"
     return (
         "name the machine that this is (--hardware, mmpredict hardware list), or write its profile with mmpredict hardware detect "
         "--output mine.toml, add that figure, and give --hardware mine.toml"

@@ -54,7 +54,7 @@ def terms_of(row: SpeedRow) -> list[Term]:
 @lru_cache(4096)
 def measured_spec(model: str, file_type: str, size_bytes: int) -> ModelSpec:
     """The model that was measured: of the rules' types, of types guessed from its size, or a GGUF file by its path."""
-    if model.endswith(GGUF_SUFFIX):
+    if model.lower().endswith(GGUF_SUFFIX):
         return resolve(model)
     spec = catalog_spec(model, base_type(file_type))
     return resized(spec, size_bytes) if size_bytes else spec
