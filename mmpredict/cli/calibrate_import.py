@@ -25,7 +25,8 @@ def import_files(
 ) -> None:
     """Read benchmark files of llama-bench, llama-batched-bench, llama-server, Ollama, llama-swap or mmpredict as rows of one kind.
 
-    A malformed line is reported and skipped. Ends with 0 if any row was read, and 2 if none.
+    A malformed line is reported and skipped. Ends with 0 if any row was read, and 2 if none. Predictions use the rows after
+    mmpredict calibrate fit rows.jsonl --hardware MACHINE, which takes the files themselves as well.
 
     Example: mmpredict calibrate import bench.md server.log --output rows.jsonl
     """
