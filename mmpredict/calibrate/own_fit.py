@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 from mmpredict.calibrate.bench_rows import Sorted
 from mmpredict.calibrate.family import Member
-from mmpredict.calibrate.rates_fit import errors_of, fit_family, terms_of
+from mmpredict.calibrate.rates_fit import FEW_MODELS, errors_of, fit_family, terms_of
 from mmpredict.calibrate.speed_row import SpeedRow
 from mmpredict.cost.library import THIS_MACHINE
 from mmpredict.cost.rates.choice import Choice, shipped_rates
 from mmpredict.cost.rates.datasheet import peaks
 from mmpredict.cost.rates.rates import Phase, PhaseError, Rates
+from mmpredict.cost.speed import NORMAL_80
 from mmpredict.errors import InputError, MmpredictError, NotCalibratedError
 from mmpredict.hardware.profile import HardwareProfile
 
@@ -122,8 +123,14 @@ def _is_likely(row: SpeedRow, known: Rates) -> bool:
 
 
 def _told(error: PhaseError, rows: Sequence[SpeedRow], phase: Phase) -> PhaseError:
-    """The error of a phase; of a single test nothing can be left out that others tell of."""
-    alone = len({(row.model, row.test) for row in rows if row.phase == phase}) < LEAST_TESTS
+    """The error of a phase, of which a single test tells nothing, as no other is left to predict it.
+
+    Of few models the scale of intervals is that of what was known; one below a normal distribution's was earned by wider spreads.
+    """
+    measured = [row for row in rows if row.phase == phase]
+    if len({row.model for row in measured}) < FEW_MODELS:
+        error = replace(error, scale=max(error.scale, NORMAL_80))
+    alone = len({(row.model, row.test) for row in measured}) < LEAST_TESTS
     return replace(error, rows=0, median=0.0, p90=0.0, bias=0.0, covered=0.0) if alone else error
 
 

@@ -17,6 +17,7 @@ from mmpredict.calibrate.speed_row import SpeedRow
 from mmpredict.calibrate.store import save_rates
 from mmpredict.cost.library import own_rates_directory
 from mmpredict.cost.rates.choice import measured_rates, shipped_rates
+from mmpredict.cost.speed import NORMAL_80
 from mmpredict.errors import InputError
 from mmpredict.hardware.library import find_profile
 from mmpredict.hardware.profile import HardwareProfile
@@ -66,7 +67,7 @@ def test_of_several_models_each_is_left_out() -> None:
 def test_a_single_test_tells_no_error() -> None:
     (fit,) = fit_own(speed_rows(runs([MODEL], CARD, KNOWN, 0.8), CARD), CARD).fits
     assert (fit.before["prompt"].rows, fit.rates.errors["prompt"].rows) == (1, 0)
-    assert fit.rates.errors["prompt"].scale == KNOWN.errors["prompt"].scale
+    assert fit.rates.errors["prompt"].scale == KNOWN.errors["prompt"].scale > fit.rates.errors["decode"].scale == NORMAL_80
 
 
 def test_the_order_of_files_does_not_matter() -> None:
