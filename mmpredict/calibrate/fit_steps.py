@@ -33,11 +33,12 @@ from mmpredict.simulation.plan import DEFAULT_UBATCH_TOKENS
 BOOTSTRAP_FITS = 60
 CACHE_CANDIDATES_BYTES = tuple(size * 1e6 for size in (0, 16, 32, 64, 96, 128, 192, 256))
 BANDWIDTH_CANDIDATES_BYTES_PER_S = tuple(4e9 * 1.15**power for power in range(40))
+SATURATED_TOKENS = 128  # from here on a multiplication takes time in proportion to its tokens
 INDIFFERENT_FRAC = 0.02  # residuals that differ by less explain the measurements equally well
 INDIFFERENT_ERROR = 1e-12
 ROOFLINE_ROUNDS = 4  # which weights wait for memory settles in two or three
-_TERMS = ("layer_s", "prompt_s", "logit_s", "attention_decode_s", "attention_prefill_s")
-_FEATURES = ("layers", "prompts", "logits", "decode_macs", "prefill_macs")
+_TERMS = ("layer_s", "prompt_s", "logit_s", "attention_decode_s", "attention_prefill_s", "cell_byte_s", "hidden_s")
+_FEATURES = ("layers", "prompts", "logits", "decode_macs", "prefill_macs", "cell_bytes", "hidden")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class _Layout:
         seen: dict[str, set[int]] = {}
         for observation in observations:
             for weight_type, tokens in observation.features.weights:
-                seen.setdefault(weight_type, set()).add(tokens)
+                seen.setdefault(weight_type, set()).add(min(tokens, SATURATED_TOKENS))
         knots = {weight_type: tuple(sorted(seen[weight_type])) for weight_type in sorted(seen)}
         candidates = [
             cls(knots, cache_bytes, bandwidth)
@@ -195,7 +196,8 @@ class _Layout:
         for weight_type, knots in self.knots.items():
             for (used, tokens), weights in features.weights.items():
                 if used == weight_type:
-                    row[start + knots.index(tokens)] += weights
+                    knot = min(tokens, SATURATED_TOKENS)
+                    row[start + knots.index(knot)] += weights * tokens / knot
             start += len(knots)
         return row
 

@@ -11,6 +11,8 @@ NARROW = "probe-narrow"
 WIDE = "probe-wide"
 DEEP = "probe-deep"
 LARGE = "probe-large"
+HEADS = "probe-heads"
+EXPERTS = "probe-experts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +21,17 @@ class Protocol:
 
     Attributes:
         weight_types: measured on the narrow probe, for their kernels.
-        shape_types: measured on the wide probe too, and the last of them on the deep and the large one: they tell what belongs
-            to layers, vocabulary, matrices, caches and memory, and how large the error is from one shape to another.
+        shape_types: measured on the wide probe too, and the last of them on the deep and the large one, one with a large cache
+            and one with experts: they tell what belongs to layers, vocabulary, matrices, caches and memory, and how large the
+            error is from one shape to another.
         prefill_tokens: prompt lengths at every number of threads [tokens], on the large probe only the first two; one of
             them should also be a number of concurrent sequences, or the fixed cost of a prompt cannot be told from that of
             a small batch.
         long_prompt_tokens: further prompt lengths with all threads, and for the first weight type with any [tokens].
         decode_sequences: concurrent sequences [1].
-        depth_tokens: prompt length and depth of the deep measurement, on the first weight type only [tokens]; more than one
-            physical batch, or attention cannot be told from the matrices.
+        depth_tokens: prompt lengths and depths of the deep measurements, on the first model, the wide one of the same type and
+            the one with a large cache [tokens]; one of them more than a physical batch, or attention cannot be told from the
+            matrices.
         decode_steps: steps per decode measurement [1].
         repeats: of every decode, and of prefills but the long ones [1].
         company_s: how long servers are watched in company [s].
@@ -40,7 +44,7 @@ class Protocol:
     prefill_tokens: tuple[int, ...] = (4, 8, 32, 128)
     long_prompt_tokens: tuple[int, ...] = (512,)
     decode_sequences: tuple[int, ...] = (1, 2, 4)
-    depth_tokens: int = 1536
+    depth_tokens: tuple[int, ...] = (512, 1536)
     decode_steps: int = 10
     repeats: int = 3
     company_s: float = 2.0
@@ -71,7 +75,13 @@ class Protocol:
         """Every model that is measured."""
         narrow = [f"{PREFIX}{NARROW}@{name}" for name in self.weight_types]
         wide = [f"{PREFIX}{WIDE}@{name}" for name in self.shape_types]
-        return (*narrow, *wide, *(f"{PREFIX}{probe}@{self.shape_types[-1]}" for probe in (DEEP, LARGE)))
+        return (*narrow, *wide, *(f"{PREFIX}{probe}@{self.shape_types[-1]}" for probe in (DEEP, LARGE, HEADS, EXPERTS)))
+
+    @property
+    def deep_models(self) -> tuple[str, ...]:
+        """Models that are measured at depth: with few and with many cached numbers per head."""
+        first = self.shape_types[0]
+        return (self.models[0], f"{PREFIX}{WIDE}@{first}", f"{PREFIX}{HEADS}@{self.shape_types[-1]}")
 
     @property
     def pair(self) -> tuple[str, str]:

@@ -108,9 +108,10 @@ class Calibration:
             for threads in counts:
                 long = self.protocol.long_prompt_tokens if threads == self.cores or name == deep else ()
                 lengths = self.protocol.prefill_tokens[:2] if LARGE in name else self.protocol.prefill_tokens + long
-                depth = self.protocol.depth_tokens if name == deep else 0
+                at_depth = name in self.protocol.deep_models and threads in (1, self.cores)
+                depths = self.protocol.depth_tokens if at_depth else ()
                 repeats = self._repeats(spec)
-                tokens = sum(lengths) * repeats + depth
+                tokens = sum(lengths) * repeats + sum(depths)
                 steps = repeats * self.protocol.decode_steps * sum(self.protocol.decode_sequences)
                 guess_s = _SECONDS_PER_LOAD + spec.parameters / threads * (tokens / _TOKEN_WEIGHTS_PER_S + steps / _WEIGHTS_PER_S)
                 instance = InstancePlan(name, name, threads)
@@ -118,7 +119,7 @@ class Calibration:
                     _Task(
                         f"{_short(name)}, {threads} of {self.cores} threads: prefill, decode, memory",
                         guess_s,
-                        partial(self._measure_steps, spec, instance, lengths, self.protocol.decode_sequences, depth),
+                        partial(self._measure_steps, spec, instance, lengths, self.protocol.decode_sequences, depths),
                     )
                 )
         pair = [self.specs[name] for name in self.protocol.pair]
@@ -128,7 +129,7 @@ class Calibration:
             for spec in pair:
                 yielding = InstancePlan(spec.name, spec.name, self.cores, YIELDING_SPINCOUNT)
                 ends = (self.protocol.prefill_tokens[0], self.protocol.prefill_tokens[-1])
-                measure = partial(self._measure_steps, spec, yielding, ends, (1,), 0)
+                measure = partial(self._measure_steps, spec, yielding, ends, (1,), ())
                 tasks.append(_Task(f"{_short(spec.name)}: waiting rule alone", 2.5, measure))
         for set_up in set_ups(self.cores, self.protocol.spinning_episodes):
             guess_s = 2 * 2 * (self.protocol.alone_s + 0.3) + set_up.episodes * (1.5 + 2 * self.protocol.company_s)
@@ -147,7 +148,7 @@ class Calibration:
         return EmbeddedServer.start(instance, self._paths[instance.model], log_path)
 
     def _measure_steps(
-        self, spec: ModelSpec, instance: InstancePlan, lengths: Sequence[int], sequences: Sequence[int], depth_tokens: int
+        self, spec: ModelSpec, instance: InstancePlan, lengths: Sequence[int], sequences: Sequence[int], depths: Sequence[int]
     ) -> Iterator[Measurement]:
         """One server: its load, its prefills and decodes, its memory at the end."""
         warmth.warm(self._paths[spec.name])
@@ -169,8 +170,8 @@ class Calibration:
                     yield row("request", tokens=tokens, overhead_s=max(0.0, overhead_s))
                 for count in sequences:
                     yield from self._measure_decode(bench, row, count, lengths[0])
-            if depth_tokens:
-                yield from self._measure_decode(bench, row, 1, depth_tokens)
+            for depth in depths:
+                yield from self._measure_decode(bench, row, 1, depth)
             yield row(
                 "memory",
                 context_tokens=instance.context_tokens,

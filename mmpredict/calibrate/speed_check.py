@@ -41,16 +41,16 @@ def speed_models() -> list[ModelSpec]:
     Calibration measures ``probe-`` shapes only, so none of these was ever fitted to.
     """
     return [
-        spec_of(shape("qwen2.5-0.5b"), "Q8_0"),
-        spec_of(shape("smollm2-360m"), "Q4_0"),
-        spec_of(cut(shape("llama3.1-8b"), 4), "Q4_K_M"),
-        spec_of(shape("qwen3-0.6b"), "Q4_K_M"),
-        spec_of(shape("gemma3-1b"), "Q4_0"),
-        spec_of(shape("smollm2-135m"), "F16"),
-        spec_of(cut(shape("qwen2.5-7b"), 5), "Q6_K"),
-        spec_of(cut(shape("qwen3-30b-a3b"), 6, n_experts=32), "Q4_K_M"),
-        spec_of(shape("llama3.2-1b"), "Q8_0"),
-        spec_of(shape("bert-base-uncased"), "Q8_0"),
+        spec_of(shape("tinyllama-1.1b"), "Q4_K_M"),
+        spec_of(cut(shape("smollm2-1.7b"), 8), "Q8_0"),
+        spec_of(cut(shape("mistral-7b-v0.3"), 4), "Q4_0"),
+        spec_of(shape("qwen2.5-1.5b"), "Q4_0"),
+        spec_of(shape("qwen3-1.7b"), "Q6_K"),
+        spec_of(cut(shape("phi3-mini"), 6), "Q4_K_M"),
+        spec_of(cut(shape("gemma2-2b"), 8), "Q8_0"),
+        spec_of(shape("gemma3-270m"), "F16"),
+        spec_of(cut(shape("olmoe-1b-7b"), 4, n_experts=64), "Q4_K_M"),
+        spec_of(shape("mxbai-embed-large"), "Q8_0"),
     ]
 
 

@@ -7,6 +7,8 @@ A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts
       + W_output · k_output(m)                      output matrix, tokens whose logits are wanted
       + logit_s · V · m                             sampling
       + attention_s · MACs                          Σ_layers (key + value width of all heads) · Σ_tokens depth
+      + cell_byte_s · cache                         keys and values that decoding sequences read
+      + hidden_s · tokens · operations · width      what moves between operations: norms, positions, activations, sums
 
     k_type(n) = (1 − f) · c_type(n) + f · max(c_type(n), bytes per weight / bandwidth),   f = max(0, 1 − cache / B)
 
@@ -23,9 +25,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
+from mmpredict.cost.rates.attention import attention_layers
+from mmpredict.cost.rates.operations import operations
 from mmpredict.models.cache import WITHOUT_CACHE
 from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.models.spec import ModelSpec
+
+EXPERTS = "/experts"
+"""What follows the type of weights in the name of their kernel where they belong to experts, which are multiplied otherwise."""
+
+CELL_TYPE = "f16"  # what calibrations are measured with
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,9 @@ class StepFeatures:
         prompts: prompts begun [1].
         logits: sampled tokens × vocabulary [1].
         decode_macs, prefill_macs: attention multiply-accumulates [1].
-        weights: (weight type, tokens of the step) → weights evaluated [1].
+        cell_bytes: keys and values that decoding reads [bytes].
+        hidden: entries of the hidden state that operations write, all tokens and passes [1].
+        weights: (weight type, tokens of the step) → weights evaluated [1]; those of experts have a type of their own.
     """
 
     layers: float
@@ -47,6 +58,8 @@ class StepFeatures:
     logits: float
     decode_macs: float
     prefill_macs: float
+    cell_bytes: float
+    hidden: float
     weights: dict[tuple[str, int], float]
 
 
@@ -82,6 +95,13 @@ def attention_macs(spec: ModelSpec, first_depth: float, tokens: float) -> float:
     return sum(width * _sum_of_depths(first_depth, tokens, limit) for limit, width in spec.attention_widths)
 
 
+def cell_bytes(spec: ModelSpec, first_depth: float, tokens: float) -> float:
+    """Keys and values, in 16 bits, that consecutive tokens of one sequence read [bytes]."""
+    return sum(
+        layers.cell_bytes(CELL_TYPE, CELL_TYPE) * layers.cells(first_depth, tokens) for layers in attention_layers(spec.shape)
+    )
+
+
 def _sum_of_depths(first: float, count: float, limit: float) -> float:
     """Σ_{j=1..count} min(first + j, limit)."""
     growing = min(count, max(0.0, limit - first))
@@ -94,12 +114,13 @@ def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[st
 
     Of a mixture of experts a batch touches E · (1 − (1 − k/E)^n) experts, each with its share of the n · k assignments.
     """
-    for group in spec.body_groups:
-        touched, seen = 1.0, tokens
+    for group in spec.main_groups:
+        touched, seen, kind = 1.0, tokens, group.type.name
         if group.experts:
             touched = spec.expert_coverage(tokens)
             seen = max(1, round(tokens * spec.expert_coverage(1) / touched))
-        key = (group.type.name, seen)
+            kind += EXPERTS
+        key = (kind, seen)
         into[key] = into.get(key, 0.0) + times * touched * group.weights
     if sampled and spec.output_matrix:
         key = (spec.output_matrix.type.name, sampled)
@@ -125,6 +146,8 @@ def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[Pr
         logits=sampled * spec.shape.n_vocab,
         decode_macs=sum(attention_macs(spec, depth, 1) for depth in depths),
         prefill_macs=sum(attention_macs(spec, piece.start, piece.tokens) for piece in pieces),
+        cell_bytes=sum(cell_bytes(spec, depth, 1) for depth in depths),
+        hidden=float(total * operations(spec.shape) * spec.shape.n_embd),
         weights=weights,
     )
 
@@ -142,6 +165,8 @@ def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int) -> Ste
         logits=steps * count * spec.shape.n_vocab,
         decode_macs=macs,
         prefill_macs=0.0,
+        cell_bytes=sum(cell_bytes(spec, depth, steps) for depth in depths),
+        hidden=float(steps * count * operations(spec.shape) * spec.shape.n_embd),
         weights=weights,
     )
 
@@ -165,7 +190,7 @@ def kernel_weight_s(kernel: Kernel, tokens: int) -> float:
 
 def bandwidth_weight_s(weight_type: str, bandwidth_bytes_per_s: float) -> float:
     """Time per weight at the memory's bandwidth [s]."""
-    return WEIGHT_TYPES[weight_type].bits_per_weight / 8.0 / bandwidth_bytes_per_s
+    return WEIGHT_TYPES[weight_type.removesuffix(EXPERTS)].bits_per_weight / 8.0 / bandwidth_bytes_per_s
 
 
 class StepCost:
@@ -190,11 +215,23 @@ class StepCost:
             kernels = self.coefficients.kernels
             if weight_type in kernels:
                 found = kernel_weight_s(kernels[weight_type], tokens)
+            elif weight_type.endswith(EXPERTS):
+                found = self.weight_s(weight_type.removesuffix(EXPERTS), tokens) * self._expert_price(tokens)
             else:
                 self.unmeasured.add(weight_type)
-                found = max(kernel_weight_s(kernel, tokens) for kernel in kernels.values())
+                dense = (kernel for name, kernel in kernels.items() if not name.endswith(EXPERTS))
+                found = max(kernel_weight_s(kernel, tokens) for kernel in dense)
             self._cache[key] = found
         return found
+
+    def _expert_price(self, tokens: int) -> float:
+        """Weights of experts ÷ other weights of the same type, of the type whose experts were measured; 1 where none were [1]."""
+        kernels = self.coefficients.kernels
+        measured = [name for name in kernels if name.endswith(EXPERTS) and name.removesuffix(EXPERTS) in kernels]
+        if not measured:
+            return 1.0
+        own = kernel_weight_s(kernels[measured[0]], tokens)
+        return own / kernel_weight_s(kernels[measured[0].removesuffix(EXPERTS)], tokens)
 
     def duration_s(self, features: StepFeatures) -> float:
         """Duration of a stretch of work alone on the machine [s]."""
@@ -206,6 +243,8 @@ class StepCost:
             + own.logit_s * features.logits
             + own.attention_decode_s * features.decode_macs
             + own.attention_prefill_s * features.prefill_macs
+            + own.cell_byte_s * features.cell_bytes
+            + own.hidden_s * features.hidden
             + sum(weights * self._limited_s(*key, far) for key, weights in features.weights.items())
         )
 

@@ -13,6 +13,8 @@ OUTPUT, EMBEDDING = "output.weight", "token_embd.weight"
 # Only looked up, never multiplied with.
 TABLES = frozenset({EMBEDDING, "position_embd.weight", "token_types.weight", "per_layer_token_embd.weight"})
 
+ROUTER_FRAC = 0.02  # of the weights that a token passes; groups that hold less are routers and other small ones
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -129,10 +131,17 @@ class ModelSpec:
         )
 
     @cached_property
+    def main_groups(self) -> tuple[MatrixGroup, ...]:
+        """The groups that a token's time goes to: without routers, which hold hardly any weights but have a type of their own."""
+        coverage = self.expert_coverage(1)
+        passed = [group.weights * (coverage if group.experts else 1.0) for group in self.body_groups]
+        return tuple(group for group, own in zip(self.body_groups, passed, strict=True) if own > ROUTER_FRAC * sum(passed))
+
+    @cached_property
     def weight_types(self) -> frozenset[str]:
         """Names of the types that steps multiply with."""
         output = {self.output_matrix.type.name} if self.output_matrix else set()
-        return frozenset({group.type.name for group in self.body_groups} | output)
+        return frozenset({group.type.name for group in self.main_groups} | output)
 
     def expert_coverage(self, tokens: float) -> float:
         """Expected share of a layer's experts that a batch touches: 1 − (1 − k/E)^n [1]."""

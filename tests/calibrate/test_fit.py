@@ -14,6 +14,7 @@ from mmpredict.calibrate.fit import MACHINE_SPREAD, MODEL_SPREAD_FLOOR, fit
 from mmpredict.calibrate.fit_steps import (
     BANDWIDTH_CANDIDATES_BYTES_PER_S,
     CACHE_CANDIDATES_BYTES,
+    SATURATED_TOKENS,
     fit_steps,
     leave_one_model_out,
     step_observations,
@@ -25,7 +26,7 @@ from mmpredict.cost.coefficients import Coefficients, Kernel, StepCoefficients
 from mmpredict.cost.loading import load_s
 from mmpredict.cost.memory import instance_memory
 from mmpredict.cost.overhead import EMBEDDED
-from mmpredict.cost.step import PromptPiece, StepCost, StepFeatures, batch_features, decode_features
+from mmpredict.cost.step import EXPERTS, PromptPiece, StepCost, StepFeatures, batch_features, decode_features, kernel_weight_s
 from mmpredict.errors import InputError, NotCalibratedError
 from mmpredict.models.cache import CacheOptions, cache_bytes
 from mmpredict.models.spec import ModelSpec
@@ -83,6 +84,7 @@ def measure_steps(
     rows: list[Measurement] = []
     for name in PROTOCOL.models:
         spec, first = SPECS[name], name == PROTOCOL.models[0]
+        deep = name in PROTOCOL.deep_models
         for threads, own in truth.items():
             cost = StepCost(own)
 
@@ -93,10 +95,11 @@ def measure_steps(
             long = PROTOCOL.long_prompt_tokens if threads == max(truth) or first else ()
             lengths = PROTOCOL.prefill_tokens[:2] if LARGE in name else (*PROTOCOL.prefill_tokens, *long)
             decodes = [(count, lengths[0]) for count in PROTOCOL.decode_sequences]
+            depths = PROTOCOL.depth_tokens if deep and threads in (1, max(truth)) else ()
             for _ in range(repeats):
-                for tokens in (*lengths, *([PROTOCOL.depth_tokens] if first else [])):
+                for tokens in (*lengths, *depths):
                     add("prefill", prefill(spec, tokens), tokens=tokens)
-                for count, depth in (*decodes, *([(1, PROTOCOL.depth_tokens)] if first else [])):
+                for count, depth in (*decodes, *((1, depth) for depth in depths)):
                     features = decode_features(spec, [depth] * count, PROTOCOL.decode_steps)
                     add("decode", features, sequences=count, depth=depth, steps=PROTOCOL.decode_steps)
     return rows
@@ -141,8 +144,10 @@ def test_every_coefficient_is_recovered_from_exact_measurements(truth: dict[int,
         if name != "kernels":
             assert getattr(found, name) == pytest.approx(getattr(exact, name), rel=1e-3), name
     for weight_type, kernel in found.kernels.items():
-        assert kernel.batch_tokens == exact.kernels[weight_type].batch_tokens
-        assert kernel.weight_s == pytest.approx(exact.kernels[weight_type].weight_s, rel=1e-3), weight_type
+        true = exact.kernels[weight_type.removesuffix(EXPERTS)]
+        assert kernel.batch_tokens[-1] <= SATURATED_TOKENS
+        expected = [kernel_weight_s(true, tokens) for tokens in kernel.batch_tokens]
+        assert kernel.weight_s == pytest.approx(expected, rel=1e-3), weight_type
 
 
 def test_exact_measurements_have_tight_bounds_and_noisy_ones_wider(truth: dict[int, StepCoefficients]) -> None:

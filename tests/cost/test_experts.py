@@ -10,14 +10,23 @@ from mmpredict.cost.step import decode_features, step_weights
 from mmpredict.models.catalog import catalog_spec
 
 SPEC = catalog_spec("qwen3-30b-a3b", "Q8_0")  # 128 experts, 8 of them for a token
-EXPERT_WEIGHTS = sum(group.weights for group in SPEC.body_groups if group.experts)
-DENSE_WEIGHTS = sum(group.weights for group in SPEC.body_groups if not group.experts)
+EXPERT_WEIGHTS = sum(group.weights for group in SPEC.main_groups if group.experts)
+DENSE_WEIGHTS = sum(group.weights for group in SPEC.main_groups if not group.experts)
 
 
 def touched(tokens: int) -> dict[tuple[str, int], float]:
     found: dict[tuple[str, int], float] = {}
     step_weights(SPEC, tokens, 0, found)
     return found
+
+
+def test_routers_are_too_small_to_count() -> None:
+    left_out = set(SPEC.body_groups) - set(SPEC.main_groups)
+    assert [group.type.name for group in left_out] == ["f32"]
+    assert sum(group.weights for group in left_out) == 48 * 2048 * 128
+    assert "f32" not in SPEC.weight_types
+    dense = catalog_spec("gpt-oss-120b", "MXFP4_MOE")
+    assert {group.experts for group in dense.main_groups} == {True, False}  # 1 % of all weights, a fifth of a token's
 
 
 def test_one_token_passes_the_experts_it_uses() -> None:

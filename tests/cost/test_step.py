@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmpredict.cost.coefficients import Coefficients, Kernel
+from mmpredict.cost.rates.operations import operations
 from mmpredict.cost.step import (
+    EXPERTS,
     PromptPiece,
     StepCost,
     StepFeatures,
@@ -199,6 +201,7 @@ def test_a_step_adds_up_to_the_equation(coefficients: Coefficients) -> None:
         + own.prompt_s
         + own.logit_s * 49152
         + own.attention_prefill_s * brute_force_macs(PLAIN, 0, 32)
+        + own.hidden_s * 32 * operations(PLAIN.shape) * 576
         + body * own.kernels["q8_0"].weight_s[own.kernels["q8_0"].batch_tokens.index(32)]
         + 576 * 49152 * ((1 - far) * near_weight_s + far * memory_weight_s)
     )
@@ -265,3 +268,22 @@ def test_an_unmeasured_type_costs_what_the_slowest_does_and_is_remembered(coeffi
         assert cost.weight_s("q6_k", tokens) == slowest
         assert cost.weight_s("q8_0", tokens) == kernel_weight_s(coefficients.steps[1].kernels["q8_0"], tokens)
     assert cost.unmeasured == {"q6_k"}
+
+
+def test_decoding_reads_keys_and_values_in_16_bits() -> None:
+    features = decode_features(PLAIN, [10, 20], 3)
+    row_bytes = 30 * 2 * 3 * 64 * 2  # layers, keys and values, heads of both, width, 16 bits
+    assert features.cell_bytes == row_bytes * ((11 + 12 + 13) + (21 + 22 + 23))
+    assert batch_features(PLAIN, [], [PromptPiece(0, 32, True)], 512).cell_bytes == 0
+    assert features.hidden == 3 * 2 * operations(PLAIN.shape) * 576
+
+
+def test_experts_that_were_not_measured_in_a_type_cost_what_those_of_another_type_do(coefficients: Coefficients) -> None:
+    steps = coefficients.steps[1]
+    dense = steps.kernels["q4_0"]
+    slower = dense.model_copy(update={"weight_s": tuple(1.5 * value for value in dense.weight_s)})
+    own = steps.model_copy(update={"kernels": {**steps.kernels, f"q4_0{EXPERTS}": slower}})
+    cost = StepCost(own)
+    assert cost.weight_s(f"q8_0{EXPERTS}", 4) == pytest.approx(1.5 * cost.weight_s("q8_0", 4))
+    assert not cost.unmeasured
+    assert StepCost(steps).weight_s(f"q8_0{EXPERTS}", 4) == StepCost(steps).weight_s("q8_0", 4)  # none were measured: as others

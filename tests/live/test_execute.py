@@ -87,7 +87,7 @@ class ShortProtocol(Protocol):
     prefill_tokens: tuple[int, ...] = (2, 32)
     long_prompt_tokens: tuple[int, ...] = (64,)
     decode_sequences: tuple[int, ...] = (1, 2)
-    depth_tokens: int = 520
+    depth_tokens: tuple[int, ...] = (520,)
     decode_steps: int = 8
     repeats: int = 3
     company_s: float = 0.3

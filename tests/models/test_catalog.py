@@ -41,6 +41,7 @@ HYPERPARAMETERS = {
     "gemma3-1b": (26, 1152, 4, 1, 256, 6912, 262144, 32768, True, 1e6),
     "probe-narrow": (16, 768, 12, 4, 64, 2048, 131072, 8192, True, 1e4),
     "probe-deep": (32, 640, 10, 2, 64, 2560, 8192, 8192, True, 1e4),
+    "probe-heads": (6, 1024, 8, 8, 128, 2048, 8192, 8192, True, 1e4),
     "probe-large": (8, 2560, 20, 4, 128, 8192, 8192, 8192, True, 1e4),
     "probe-wide": (6, 2048, 16, 4, 128, 5120, 32768, 8192, False, 1e4),
 }
@@ -68,7 +69,7 @@ def test_every_row_can_be_read_and_names_its_source() -> None:
         assert known.source.count("/") == 1 or known.source == "no real model", name
         assert known.tokenizer in (*TOKENIZERS, "pairs", "pieces"), name
         assert model.n_vocab or model.architecture == "clip"
-    assert sum(name.startswith("probe-") for name in CATALOG) == 4
+    assert sum(name.startswith("probe-") for name in CATALOG) == 6
     assert len(CATALOG) > 230
 
 
