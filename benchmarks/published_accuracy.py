@@ -22,6 +22,8 @@ BEGIN, END = "<!-- published runs: written by benchmarks/published_accuracy.py -
 DEEPEST = 32_768  # tokens
 DEEP_FROM = 2048
 
+PART = "– "
+
 Chosen = Callable[[SpeedRow], bool]
 
 
@@ -61,10 +63,12 @@ def _table(family: FittedFamily) -> Iterator[str]:
     yield ""
     yield "| measured | runs | median | 90th percentile | bias | configurations | median | 90th percentile |"
     yield "|---|---|---|---|---|---|---|---|"
+    before = 0
     for name, chosen in POPULATIONS:
         errors = np.array([error for row, error in zip(left_out.rows, left_out.error, strict=True) if chosen(row)])
-        if not len(errors):
-            continue
+        if not len(errors) or (name.startswith(PART) and len(errors) == before):
+            continue  # nothing, or a part that is the whole
+        before = len(errors)
         grouped: dict[tuple[object, ...], list[float]] = {}
         for row, error in zip(left_out.rows, left_out.error, strict=True):
             if chosen(row):

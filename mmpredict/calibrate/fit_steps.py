@@ -2,8 +2,10 @@
 
 Cache size and bandwidth are taken from a grid, the best is kept. For each candidate the equation is linear in all other
 coefficients once it is known which weights wait for memory, and none of them can be negative: non-negative least squares in
-relative error, ``min Σ ((A x + b − t) / t)²``, repeated until that set is settled. One fit per number of threads. Bounds come from
-refitting to resampled residuals (bootstrap); the error from one model to another from leaving each model out in turn.
+relative error, ``min Σ ((A x + b − t) / t)²``, repeated until that set is settled. A step of more tokens cannot be quicker, so what
+is solved for are the increases from one number of tokens to the next: a number that hardly occurs is then held between its
+neighbours. One fit per number of threads. Bounds come from refitting to resampled residuals (bootstrap); the error from one model
+to another from leaving each model out in turn.
 """
 
 from __future__ import annotations
@@ -165,20 +167,30 @@ class _Layout:
         for number, observation in enumerate(observations):
             terms[number] = self._row(observation.features)
             far[number] = far_fraction(observation.features, self.cache_bytes)
-        limits = self._limits()
+        limits, rises = self._limits(), self._rises()
         waiting = np.zeros(self.width, dtype=bool)
         solution, residual = np.zeros(self.width), math.inf
         for _ in range(ROOFLINE_ROUNDS):
-            linear = np.where(waiting, terms * (1.0 - far), terms) / durations_s[:, None]
+            linear = np.where(waiting, terms * (1.0 - far), terms) @ rises / durations_s[:, None]
             constant = (np.where(waiting, terms * far * limits, 0.0).sum(axis=1)) / durations_s
             scale = np.where(linear.max(axis=0) > 0, linear.max(axis=0), 1.0)
             solved, residual = nnls(linear / scale, 1.0 - constant)
-            solution = np.asarray(solved / scale, dtype=float)
+            solution = rises @ np.asarray(solved / scale, dtype=float)
             now_waiting = solution < limits
             if (now_waiting == waiting).all():
                 break
             waiting = now_waiting
         return solution, float(residual) ** 2
+
+    def _rises(self) -> NDArray[np.float64]:
+        """Coefficients from what is solved for: those of weights are sums of increases, the others are themselves."""
+        rises = np.eye(self.width)
+        start = len(_TERMS)
+        for knots in self.knots.values():
+            end = start + len(knots)
+            rises[start:end, start:end] = np.tri(len(knots))
+            start = end
+        return rises
 
     def _limits(self) -> NDArray[np.float64]:
         """Least time per weight of every column at the memory's bandwidth [s]; 0 where there is none."""
@@ -206,11 +218,9 @@ class _Layout:
         start = len(_TERMS)
         for weight_type, knots in self.knots.items():
             part = slice(start, start + len(knots))
-            # a step of more tokens cannot be quicker: repair knots that the fit left at zero or inverted
-            rising = np.maximum.accumulate(best[part])
             kernels[weight_type] = Kernel(
                 batch_tokens=knots,
-                weight_s=tuple(map(float, rising)),
+                weight_s=tuple(map(float, best[part])),
                 weight_low_s=tuple(map(float, low[part])),
                 weight_high_s=tuple(map(float, high[part])),
             )

@@ -169,6 +169,22 @@ def test_the_same_seed_gives_the_same_fit(truth: dict[int, StepCoefficients]) ->
     assert fit_steps(observations, seed=1) == fit_steps(list(observations), seed=1) != fit_steps(observations, seed=2)
 
 
+def test_a_number_of_tokens_that_hardly_occurs_is_held_between_its_neighbours(truth: dict[int, StepCoefficients]) -> None:
+    """A prompt of 520 tokens ends with a piece of 8, whose time is lost in the noise of the whole."""
+    name = "synthetic:probe-narrow@q4_0"
+    own, random = truth[1], np.random.default_rng(7)
+    rows = []
+    for model in (name, "synthetic:probe-wide@q4_0", "synthetic:probe-deep@q4_0"):
+        for tokens in (2, 32, 64, 520):
+            duration_s = StepCost(own).duration_s(prefill(SPECS[model], tokens)) * float(1 + 0.05 * random.standard_normal())
+            rows.append(Measurement("prefill", model, 1, None, {"tokens": tokens, "duration_s": duration_s}))
+    kernel = fit_steps(step_observations(rows, SPECS, 1)).kernels["q4_0"]
+    assert kernel.batch_tokens == (1, 2, 8, 32, 64, 128)
+    assert sorted(kernel.weight_s) == list(kernel.weight_s)
+    true = kernel_weight_s(own.kernels["q4_0"], 64)
+    assert kernel.weight_s[4] == pytest.approx(true, rel=0.2)
+
+
 def test_leaving_a_model_out_leaves_no_error_when_the_equation_holds(truth: dict[int, StepCoefficients]) -> None:
     errors = leave_one_model_out(step_observations(measure_steps(truth, 0.0, 1), SPECS, CORES))
     shapes = 4 * len(PROTOCOL.shape_types)  # the other types are measured on one model only
