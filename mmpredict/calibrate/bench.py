@@ -59,7 +59,11 @@ class Bench:
 
     def prefill(self, tokens: int) -> Completion:
         """One prompt of ``tokens`` and its first output token."""
-        return self._client.stream(self._prompt(tokens), 1, REQUEST_TIMEOUT_S)
+        return self.complete(tokens, 1)
+
+    def complete(self, prompt_tokens: int, output_tokens: int) -> Completion:
+        """One request alone."""
+        return self._client.stream(self._prompt(prompt_tokens), output_tokens, REQUEST_TIMEOUT_S)
 
     def embed(self, tokens: int) -> float:
         """Time in which a text of ``tokens`` is embedded, request and answer included [s]."""

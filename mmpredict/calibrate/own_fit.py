@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from mmpredict.calibrate.bench_rows import Sorted
 from mmpredict.calibrate.family import Member
 from mmpredict.calibrate.rates_fit import FEW_MODELS, errors_of, fit_family, terms_of
+from mmpredict.calibrate.shown_peaks import shown_peaks
 from mmpredict.calibrate.speed_row import SpeedRow
 from mmpredict.cost.library import THIS_MACHINE
 from mmpredict.cost.rates.choice import Choice, shipped_rates
-from mmpredict.cost.rates.datasheet import peaks
+from mmpredict.cost.rates.datasheet import Peaks, peaks
 from mmpredict.cost.rates.rates import Phase, PhaseError, Rates
 from mmpredict.cost.speed import NORMAL_80
 from mmpredict.errors import InputError, MmpredictError, NotCalibratedError
@@ -98,11 +99,9 @@ def fit_own(found: Sorted, profile: HardwareProfile) -> OwnFits:
 
 def _fit(rows: Sequence[SpeedRow], profile: HardwareProfile) -> OwnFit:
     first = rows[0]
-    try:
-        member = Member(first.machine, first.mode, peaks(profile, first.processor, first.backend))
-    except InputError as error:
-        raise InputError(f"{error}; {_remedy(profile)}") from error
-    known = shipped_rates(profile, first.processor, first.backend)
+    shown = _shown(rows, profile)
+    member = Member(first.machine, first.mode, shown or peaks(profile, first.processor, first.backend))
+    known = shipped_rates(profile, first.processor, first.backend, shown)
     likely = [row for row in rows if _is_likely(row, known.rates)]
     if not likely:
         raise InputError(f"{_FAR_OFF}: {known.sentence}")
@@ -111,6 +110,22 @@ def _fit(rows: Sequence[SpeedRow], profile: HardwareProfile) -> OwnFit:
     rates = replace(fitted.members[0], errors=errors, rejected=fitted.common.rejected)
     used = fitted.left_out.rows
     return OwnFit(rates, known, errors_of(used, known.rates), used)
+
+
+def _shown(rows: Sequence[SpeedRow], profile: HardwareProfile) -> Peaks | None:
+    """Peaks by the runs themselves, where the profile does not say them.
+
+    Raises:
+        InputError: neither says enough.
+    """
+    try:
+        peaks(profile, rows[0].processor, rows[0].backend)
+    except InputError as error:
+        try:
+            return shown_peaks(rows)
+        except InputError as lacking:
+            raise InputError(f"{error}; {lacking}, or {_remedy(profile)}") from error
+    return None
 
 
 def _is_likely(row: SpeedRow, known: Rates) -> bool:

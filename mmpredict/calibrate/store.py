@@ -6,14 +6,25 @@ from pathlib import Path
 
 from mmpredict.calibrate.rates_fit import FamilyRates
 from mmpredict.cost.coefficients import Coefficients
-from mmpredict.cost.library import coefficients_path, family_name, family_path, rates_path, slug
+from mmpredict.cost.library import coefficients_path, family_name, family_path, machine_key, rates_path, slug
 from mmpredict.cost.rates.rates import Rates
+from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.saving import data_directory, make_directory, save
 
 
 def measurements_path(machine: str, engine: str) -> Path:
     """File of the newest raw measurements."""
     return data_directory() / "measurements" / machine / f"{slug(engine)}.jsonl"
+
+
+def served_directory(profile: HardwareProfile) -> Path:
+    """Directory of what was measured of running servers on a machine in its power mode."""
+    return data_directory() / "measurements" / machine_key(profile) / slug(f"served-{profile.mode}" if profile.mode else "served")
+
+
+def served_path(profile: HardwareProfile, engine: str, model: str) -> Path:
+    """File of the newest rows of one model of a server."""
+    return served_directory(profile) / f"{slug(f'{engine}-{model}')}.jsonl"
 
 
 def save_coefficients(coefficients: Coefficients, path: Path | None = None) -> Path:

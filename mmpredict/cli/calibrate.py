@@ -23,20 +23,44 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on
 
 @app.command("run")
 def run(
+    servers: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SERVER]...", help="Running servers to measure: http://127.0.0.1:PORT (llama-server), ollama://TAG."
+        ),
+    ] = None,
     types: Annotated[str, typer.Option("--types", help="Weight types to measure, separated by commas.")] = "",
     measurements: Annotated[Path | None, typer.Option("--output", help="File for the raw measurements (JSON Lines).")] = None,
+    hardware: Annotated[
+        str | None, typer.Option("--hardware", help="Machine that this is (mmpredict hardware list), for servers on its GPU.")
+    ] = None,
+    backend: Annotated[str | None, typer.Option("--backend", help="Programming interface of the servers: vulkan, cuda, …")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Model of the server, whatever it says: NAME@TYPE.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure this machine with the embedded llama.cpp, and fit the cost model. Takes three to five minutes.
+    """Measure this machine and fit the cost model: with the embedded llama.cpp, or with servers that run already.
 
-    Example: mmpredict calibrate run --types q8_0,q4_k
+    The embedded one takes five minutes and tells all that predictions of several models at once need. A running
+    server tells the speed of its model, in a minute or some; models measured before are fitted with it.
+
+    Example: mmpredict calibrate run ollama://qwen2.5:7b http://127.0.0.1:8080 --hardware rtx-4090 --backend cuda
     """
     from mmpredict.calibrate.fit import fit
     from mmpredict.calibrate.protocol import Protocol
     from mmpredict.calibrate.run import Calibration
     from mmpredict.calibrate.store import save_coefficients
+    from mmpredict.errors import InputError
     from mmpredict.hardware.library import find_profile
 
+    if servers:
+        from mmpredict.cli.calibrate_served import run_served
+
+        if types:
+            raise InputError("--types is for the embedded engine; a running server serves what it serves")
+        run_served(servers, hardware or "this-machine", model, backend, measurements, as_json)
+        return
+    if hardware or backend or model:
+        raise InputError("--hardware, --backend and --model are for running servers: http://127.0.0.1:PORT or ollama://TAG")
     wanted = tuple(dict.fromkeys(name.strip().lower() for name in types.split(",") if name.strip()))
     protocol = Protocol.of_types(wanted) if wanted else Protocol()
     calibration = Calibration(find_profile(), date.today().isoformat(), protocol)

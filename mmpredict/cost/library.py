@@ -84,6 +84,14 @@ def own_rates_directory() -> Path:
     return data_directory() / "rates"
 
 
+def own_rates_stamp(machine: str) -> int:
+    """When a machine's own rates last changed, in the file system's count; 0 where there are none."""
+    try:
+        return (own_rates_directory() / slug(machine)).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def rates_path(directory: Path, machine: str, mode: str, backend: str, processor: str) -> Path:
     """File of the rates of a machine in a power mode."""
     return directory / slug(machine) / f"{slug(backend)}-{processor}{f'-{slug(mode)}' if mode else ''}.json"

@@ -10,6 +10,7 @@ from mmpredict.errors import EngineError, InputError
 from mmpredict.live.failure import RequestFailure
 
 if TYPE_CHECKING:
+    from mmpredict.models.servers import ServedModel
     from mmpredict.models.spec import ModelSpec
 
 HTTP, OLLAMA = "http://", "ollama://"
@@ -33,10 +34,12 @@ def describe(name: str) -> ModelSpec:
         InputError: the name has neither form, or the answer cannot be used.
         EngineError: no server answers as it should.
     """
+    from mmpredict.models.servers import spec_of_served
+
     if name.startswith(OLLAMA):
-        return _ollama(name, name.removeprefix(OLLAMA))
+        return replace(describe_tag(name.removeprefix(OLLAMA)), name=name)
     if name.startswith(HTTP):
-        return _llama_server(name)
+        return replace(spec_of_served(served_by(name)), name=name)
     raise InputError(f"{name!r} names no server; write http://127.0.0.1:PORT or ollama://TAG")
 
 
@@ -50,17 +53,31 @@ def ollama_address() -> str:
     return f"{HTTP}{name}:{port or OLLAMA_ADDRESS.rpartition(':')[2]}"
 
 
-def _ollama(name: str, tag: str) -> ModelSpec:
+def describe_tag(tag: str) -> ModelSpec:
+    """What Ollama says of a model that it has.
+
+    Raises:
+        InputError: ``tag`` is empty, or the answer cannot be used.
+        EngineError: no Ollama answers, or it does not have the model.
+    """
     from mmpredict.models.servers import spec_from_show
 
     if not tag:
-        raise InputError(f"{name!r} names no model; write for example ollama://qwen2.5:7b")
-    answer = _ask(ollama_address(), "/api/show", {"model": tag, "verbose": True}, "start it with: ollama serve")
-    return replace(spec_from_show(answer, tag), name=name)
+        raise InputError(f"{OLLAMA!r} names no model; write for example ollama://qwen2.5:7b")
+    answer = _ask(
+        ollama_address(), "/api/show", {"model": tag, "verbose": True}, f"start it (ollama serve), or get it (ollama pull {tag})"
+    )
+    return spec_from_show(answer, tag)
 
 
-def _llama_server(url: str) -> ModelSpec:
-    from mmpredict.models.servers import served_model, spec_of_served
+def served_by(url: str) -> ServedModel:
+    """What the llama-server at ``url`` says that it serves.
+
+    Raises:
+        InputError: the answer cannot be used, or it is a router's.
+        EngineError: no llama-server answers there.
+    """
+    from mmpredict.models.servers import served_model
 
     hint = "start it with: llama-server -m MODEL.gguf --port PORT"
     props = _ask(url, "/props", None, hint)
@@ -68,7 +85,7 @@ def _llama_server(url: str) -> ModelSpec:
         models: object | None = _ask(url, "/v1/models", None, hint)
     except EngineError:
         models = None  # an old server: its file may still tell
-    return replace(spec_of_served(served_model(props, models)), name=url)
+    return served_model(props, models)
 
 
 def _ask(url: str, path: str, body: dict[str, object] | None, hint: str) -> object:

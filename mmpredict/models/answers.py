@@ -76,6 +76,21 @@ class Models(Answer):
     data: Annotated[list[ListedModel], Field(max_length=MAX_MODELS)] = Field(default_factory=list)
 
 
+class Version(Answer):
+    version: Word = ""
+
+
+class Process(Answer):
+    name: Short = ""
+    model: Short = ""
+    size: Annotated[int, Field(ge=0, le=MAX_WEIGHTS)] = 0
+    size_vram: Annotated[int, Field(ge=0, le=MAX_WEIGHTS)] = 0
+
+
+class Processes(Answer):
+    models: Annotated[list[Process], Field(max_length=MAX_MODELS)] = Field(default_factory=list)
+
+
 Form = TypeVar("Form", bound=Answer)
 
 

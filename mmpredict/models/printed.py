@@ -60,7 +60,7 @@ def printed_model(
 
     Args:
         model: its name, tag, or llama-bench's description.
-        file: name of its file, with or without directories.
+        file: name of its file, with or without directories; a GGUF file that is here says all itself.
         type_name: type of its file, where that is printed beside.
         parameters: how many it has, where that is printed [1].
         tagged: whether names are tags of Ollama, which say the type too.
@@ -68,6 +68,8 @@ def printed_model(
     Raises:
         InputError: it cannot be told; the message names the nearest, or what is missing.
     """
+    if file and file.lower().endswith(GGUF_SUFFIX) and Path(file).is_absolute() and Path(file).is_file():
+        return PrintedModel(file, "")
     stated, problem = _checked_type(type_name), InputError(f"the model is not said; {REMEDY}")
     for text in (file, model):
         if not text or (text is model and parameters and _described(model)):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mmpredict.cost.library import newest_coefficients, this_machine_key
+from mmpredict.cost.library import newest_coefficients, own_rates_stamp, this_machine_key
 from mmpredict.cost.placement import most_gpu_layers, on_gpu
 from mmpredict.cost.rates.attention import is_cached
 from mmpredict.cost.rates.choice import PREFERRED_BACKENDS, Basis, Choice, measured_rates, related_rates
@@ -141,14 +141,15 @@ def choice_of(
     name, _, mode = machine.name.partition(":")
     backends = [backend.lower()] if backend else _backends(machine, kind)
     key = _this_machine() if name == THIS_MACHINE else name
-    found = _choice(key, mode, kind, tuple(backends))
+    found = _choice(key, mode, kind, tuple(backends), own_rates_stamp(key))
     if found is None and name == THIS_MACHINE:
         raise NotCalibratedError("nothing was measured on this machine; measure it: mmpredict calibrate run")
     return found or related_rates(_profile(hardware), kind, backends)
 
 
 @lru_cache(64)
-def _choice(name: str, mode: str, kind: ProcessorClass, backends: tuple[str, ...]) -> Choice | None:
+def _choice(name: str, mode: str, kind: ProcessorClass, backends: tuple[str, ...], stamp: int) -> Choice | None:
+    """``stamp`` tells a machine's own rates from later ones."""
     return measured_rates(name, mode, kind, backends)
 
 

@@ -40,12 +40,14 @@ def run(model: str, kind: str, n_prompt: int = 0, n_gen: int = 0, depth: int = 0
     )
 
 
-def runs(models: Iterable[tuple[str, str]], profile: HardwareProfile, rates: Rates, speed: float = 1.0) -> list[BenchRow]:
+def runs(
+    models: Iterable[tuple[str, str]], profile: HardwareProfile, rates: Rates, speed: float = 1.0, backend: str = "CUDA"
+) -> list[BenchRow]:
     """The usual tests of models, each at ``speed`` times what rates tell."""
     found: list[BenchRow] = []
     for model, kind in models:
         for test in USUAL_TESTS:
-            blank = run(model, kind, *test, line=len(found) + 1)
+            blank = replace(run(model, kind, *test, line=len(found) + 1), backend=backend)
             (row,) = speed_rows([blank], profile).rows
             expected = (row.n_prompt or row.n_gen) / rates.seconds(terms_of(row))
             found.append(replace(blank, tokens_per_s=speed * expected))

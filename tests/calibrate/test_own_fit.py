@@ -128,17 +128,32 @@ def test_nothing_to_fit_says_why() -> None:
         fit_own(Sorted((), Counter({"without flash attention": 3})), CARD)
 
 
+BARE = HardwareProfile.model_validate(
+    {
+        "name": "this-machine",
+        "pools": {"ram": {"capacity_bytes": 8e9, "usable_bytes": 6e9}},
+        "processors": [{"kind": "cpu", "model": "four cores", "cores": 4}],
+    }
+)
+
+
 def test_a_profile_that_says_too_little_names_what_is_missing() -> None:
-    bare = HardwareProfile.model_validate(
-        {
-            "name": "this-machine",
-            "pools": {"ram": {"capacity_bytes": 8e9, "usable_bytes": 6e9}},
-            "processors": [{"kind": "cpu", "model": "four cores", "cores": 4}],
-        }
-    )
-    found = speed_rows([replace(run("llama3.2-1b", "Q4_K_M", n_gen=128), backend="CPU")], bare)
-    with pytest.raises(InputError, match=r"bandwidth_bytes_per_s.*--hardware"):
-        fit_own(found, bare)
+    found = speed_rows([replace(run("llama3.2-1b", "Q4_K_M", n_gen=128), backend="CPU")], BARE)
+    with pytest.raises(InputError, match=r"bandwidth_bytes_per_s.*both needed.*--hardware"):
+        fit_own(found, BARE)
+
+
+def test_without_a_data_sheet_the_runs_tell_what_the_processor_can_do() -> None:
+    """Runs of a Raspberry Pi on a machine of which nothing is known come to about what is known of the Pi."""
+    known_machine = find_profile("raspberry-pi-5")
+    known = shipped_rates(known_machine, "cpu", "cpu").rates
+    seen = runs([("llama3.2-1b", "Q4_K_M")], known_machine, known, backend="CPU")
+    (fit,) = fit_own(speed_rows(seen, BARE), BARE).fits
+    assert fit.known.sentence.endswith("scaled by these runs")
+    for row in speed_rows(seen, known_machine).rows:
+        assert fit.rates.seconds(terms_of(row)) == pytest.approx(row.seconds, rel=0.05)
+    for row in speed_rows(runs([("qwen2.5-3b", "Q4_K_M")], known_machine, known, backend="CPU"), known_machine).rows:
+        assert fit.rates.seconds(terms_of(row)) == pytest.approx(row.seconds, rel=0.25), row
 
 
 def test_more_rows_than_needed_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:

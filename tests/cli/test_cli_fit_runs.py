@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from commands import Call, assert_one_line
 
-from mmpredict.sizing import speed
-
 HEAD = "| model | size | params | backend | ngl | fa | test | t/s |\n|---|---|---|---|---|---|---|---|\n"
 RUNS = {"pp512": 9000.0, "tg128": 110.0, "tg128 @ d4096": 101.0}
-
-
-@pytest.fixture(autouse=True)
-def _asked_anew() -> Iterator[None]:
-    """Rates are remembered for as long as a process lives, which is one command outside of tests."""
-    speed._choice.cache_clear()
-    yield
-    speed._choice.cache_clear()
 
 
 def table(rows: dict[str, float], layers: int = 99, flash: int = 1) -> str:
@@ -29,7 +18,6 @@ def table(rows: dict[str, float], layers: int = 99, flash: int = 1) -> str:
 
 
 def told(call: Call, model: str = "llama3.1:8b") -> dict[str, float]:
-    speed._choice.cache_clear()
     document = json.loads(call("estimate", model, "--hardware", "rtx-4090", "--json").out)
     (found,) = document["speeds"]
     return {figure["test"]: figure["value"] for figure in found["figures"]} | {"own": found["basis"] == "own"}

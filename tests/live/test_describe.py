@@ -85,7 +85,7 @@ def test_answers_that_are_no_description(body: bytes, monkeypatch: pytest.Monkey
 
 def test_no_server_is_said_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
-    with pytest.raises(EngineError, match=r"refused.*start it with: ollama serve"):
+    with pytest.raises(EngineError, match=r"refused.*start it \(ollama serve\)"):
         describe("ollama://qwen2.5:7b")
     with pytest.raises(EngineError, match=r"start it with: llama-server"):
         describe("http://127.0.0.1:1")

@@ -62,8 +62,12 @@ def save_rows(rows: Iterable[BenchRow], path: Path) -> Path:
     Raises:
         StorageError: the file cannot be written; an older one stays as it was.
     """
-    lines = (json.dumps(row.to_dict(), sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n" for row in rows)
-    return save("".join(lines).encode(), path)
+    return save("".join(map(row_line, rows)).encode(), path)
+
+
+def row_line(row: BenchRow) -> str:
+    """A row as one line of a file of rows."""
+    return json.dumps(row.to_dict(), sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _found(path: Path, wanted: str | None, content: bytes) -> tuple[str, Iterator[Found]]:

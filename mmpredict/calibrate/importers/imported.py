@@ -62,7 +62,7 @@ def _row(fields: Fields) -> BenchRow:
         backend=read.text(fields, "backend"),
         machine=read.text(fields, "machine", longest=read.MAX_JOINED),
         model=read.text(fields, "model"),
-        model_file=read.file_name(fields, "model_file"),
+        model_file=read.text(fields, "model_file"),
         file_type=read.text(fields, "file_type"),
         size_bytes=read.whole(fields, "size_bytes", high=read.MAX_SIZE_BYTES),
         n_params=read.whole(fields, "n_params", high=read.MAX_PARAMETERS),

@@ -29,7 +29,7 @@ class BenchRow:
         depth: tokens in each sequence's cache when the test began [tokens].
         parallel: sequences at once.
         build: the engine's, as ``commit (number)`` where both are known.
-        backend, machine, model: as printed; ``model_file`` without its directory.
+        backend, machine, model: as printed; ``model_file`` without its directory, unless we measured it here ourselves.
         file_type: llama.cpp's name of the mix of weight types (``Q4_K_M``).
         size_bytes, n_params: as printed, so of a Markdown table to three or four digits, of Ollama's benchmark to two or three.
         n_batch, n_ubatch: logical and physical batch [tokens].

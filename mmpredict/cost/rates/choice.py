@@ -17,6 +17,7 @@ from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.units import format_percent
 
 if TYPE_CHECKING:
+    from mmpredict.cost.rates.datasheet import Peaks
     from mmpredict.hardware.profile import HardwareProfile
 
 Basis = Literal["own", "published", "family", "data sheet"]
@@ -73,17 +74,25 @@ def measured_rates(machine: str, mode: str, kind: ProcessorClass, backends: Sequ
     return None
 
 
-def shipped_rates(profile: HardwareProfile, kind: ProcessorClass, backend: str) -> Choice:
+def shipped_rates(profile: HardwareProfile, kind: ProcessorClass, backend: str, own_peaks: Peaks | None = None) -> Choice:
     """The best rates of a machine that are not of the user's own runs.
+
+    Args:
+        profile: the machine, in its power mode.
+        kind: class of processor.
+        backend: programming interface.
+        own_peaks: of the processor, where the profile does not say them.
 
     Raises:
         InputError, FileFormatError: see ``related_rates``.
     """
     found = measured_rates(machine_key(profile), profile.mode or "", kind, [backend], own=False)
-    return found or related_rates(profile, kind, [backend], own=False)
+    return found or related_rates(profile, kind, [backend], False, own_peaks)
 
 
-def related_rates(profile: HardwareProfile, kind: ProcessorClass, backends: Sequence[str], own: bool = True) -> Choice:
+def related_rates(
+    profile: HardwareProfile, kind: ProcessorClass, backends: Sequence[str], own: bool = True, own_peaks: Peaks | None = None
+) -> Choice:
     """Rates of a machine that was not measured in this mode: of another mode, of relatives, or of its data sheet.
 
     Args:
@@ -91,6 +100,7 @@ def related_rates(profile: HardwareProfile, kind: ProcessorClass, backends: Sequ
         kind: class of processor.
         backends: programming interfaces, the most wanted first.
         own: whether runs of the user count.
+        own_peaks: of the processor, where the profile does not say them.
 
     Raises:
         InputError: the machine has no such processor, or its profile says too little of it.
@@ -109,9 +119,10 @@ def related_rates(profile: HardwareProfile, kind: ProcessorClass, backends: Sequ
         path = family_path(shipped_rates_directory(), family_name(backend, kind, profile.is_unified))
         if path.is_file():
             common = read_rates(path)
-            scaled = relative_rates(common, profile.name, mode, peaks(profile, kind, backend))
-            return Choice(scaled, "family", f"{_words(common, 'published run')} on its relatives, scaled by the data sheet")
-    return _of_data_sheet(profile, kind, backends[0])
+            scaled = relative_rates(common, profile.name, mode, own_peaks or peaks(profile, kind, backend))
+            by = "these runs" if own_peaks else "the data sheet"
+            return Choice(scaled, "family", f"{_words(common, 'published run')} on its relatives, scaled by {by}")
+    return _of_data_sheet(profile, kind, backends[0], own_peaks or peaks(profile, kind, backends[0]))
 
 
 def _in_mode(rates: Rates, profile: HardwareProfile, kind: ProcessorClass) -> Rates:
@@ -128,11 +139,9 @@ def _in_mode(rates: Rates, profile: HardwareProfile, kind: ProcessorClass) -> Ra
     return replace(rates, mode=profile.mode or "", rates={**rates.rates, **changed})
 
 
-def _of_data_sheet(profile: HardwareProfile, kind: ProcessorClass, backend: str) -> Choice:
-    from mmpredict.cost.rates.datasheet import peaks
+def _of_data_sheet(profile: HardwareProfile, kind: ProcessorClass, backend: str, own: Peaks) -> Choice:
     from mmpredict.cost.rates.relative import REFERENCE_BANDWIDTH, REFERENCE_COMPUTE, relative_rates
 
-    own = peaks(profile, kind, backend)
     read = Belief(own.read.mean - math.log(own.bandwidth_bytes_per_s), own.read.spread)
     compute = Belief(own.compute.mean - math.log(own.compute_flop_per_s), own.compute.spread)
     usual = beliefs(kind, WEIGHT_TYPES, read, compute)

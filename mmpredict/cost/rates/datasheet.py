@@ -66,3 +66,13 @@ def peaks(profile: HardwareProfile, kind: ProcessorClass, backend: str) -> Peaks
         read = Belief(math.log(measured.value), _MEASURED_SPREAD)
     share = _COMPUTE_SHARE.get(backend, _OTHER_SHARE)
     return Peaks(bandwidth.value, compute.upper, read, Belief(math.log(compute.upper * share), _COMPUTE_SPREAD))
+
+
+def achieved_peaks(bandwidth_bytes_per_s: float, compute_flop_per_s: float, kind: ProcessorClass, backend: str) -> Peaks:
+    """Peaks of a processor without a data sheet, from what was achieved on it at best [bytes/s, FLOP/s]."""
+    return Peaks(
+        bandwidth_bytes_per_s / _READ_SHARE[kind],
+        compute_flop_per_s / _COMPUTE_SHARE.get(backend, _OTHER_SHARE),
+        Belief(math.log(bandwidth_bytes_per_s), _READ_SPREAD),
+        Belief(math.log(compute_flop_per_s), _COMPUTE_SPREAD),
+    )
