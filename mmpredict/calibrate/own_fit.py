@@ -62,12 +62,13 @@ class OwnFits:
     left_out: Mapping[str, int]
 
 
-def fit_own(found: Sorted, profile: HardwareProfile) -> OwnFits:
+def fit_own(found: Sorted, profile: HardwareProfile, replaces_shipped: bool = False) -> OwnFits:
     """Fit the runs of one machine.
 
     Args:
         found: its runs.
         profile: the machine, in its power mode.
+        replaces_shipped: whether the result is to ship in the place of rates of this hardware, from which it must not start then.
 
     Raises:
         InputError: there is no run that can be used, or the profile says too little of the processor that was measured.
@@ -85,7 +86,7 @@ def fit_own(found: Sorted, profile: HardwareProfile) -> OwnFits:
     for _, rows in sorted(groups.items()):
         taken = _thinned(rows)
         try:
-            fits.append(_fit(taken, profile))
+            fits.append(_fit(taken, profile, replaces_shipped))
         except (InputError, NotCalibratedError) as error:
             problems.append(error)
             left_out[str(error)] += len(rows)
@@ -97,11 +98,11 @@ def fit_own(found: Sorted, profile: HardwareProfile) -> OwnFits:
     return OwnFits(tuple(fits), dict(sorted((+left_out).items())))
 
 
-def _fit(rows: Sequence[SpeedRow], profile: HardwareProfile) -> OwnFit:
+def _fit(rows: Sequence[SpeedRow], profile: HardwareProfile, replaces_shipped: bool) -> OwnFit:
     first = rows[0]
     shown = _shown(rows, profile)
     member = Member(first.machine, first.mode, shown or peaks(profile, first.processor, first.backend))
-    known = shipped_rates(profile, first.processor, first.backend, shown)
+    known = shipped_rates(profile, first.processor, first.backend, shown, not replaces_shipped)
     likely = [row for row in rows if _is_likely(row, known.rates)]
     if not likely:
         raise InputError(f"{_FAR_OFF}: {known.sentence}")

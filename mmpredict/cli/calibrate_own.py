@@ -57,7 +57,7 @@ def fit_benchmarks(
     from mmpredict.calibrate.importers.files import import_file
     from mmpredict.calibrate.own_fit import fit_own
     from mmpredict.calibrate.store import save_rates
-    from mmpredict.cost.library import own_rates_directory
+    from mmpredict.cost.library import own_rates_directory, shipped_rates_directory
     from mmpredict.hardware.library import find_profile
 
     profile = find_profile(hardware)
@@ -66,7 +66,8 @@ def fit_benchmarks(
     found = speed_rows((row for one in imported for row in one.rows), profile, model, backend)
     with progress_bars() as bars:
         bars("fitting", profile.full_name, 0.0)
-        fitted = fit_own(found, profile)
+        replaces_shipped = output is not None and output.resolve() == shipped_rates_directory()
+        fitted = fit_own(found, profile, replaces_shipped)
     paths = [save_rates(fit.rates, output or own_rates_directory()) for fit in fitted.fits]
     if as_json:
         print_json(_document(fitted, skipped, paths))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmpredict.api import forecast
+from mmpredict.calibrate.bench_rows import speed_rows
 from mmpredict.calibrate.fit import fit
+from mmpredict.calibrate.importers.files import import_file
 from mmpredict.calibrate.measurement import read_measurements
+from mmpredict.calibrate.own_fit import fit_own
 from mmpredict.cost.coefficients import read_coefficients
 from mmpredict.demo import demo_scenario
+from mmpredict.hardware.library import find_profile
 from mmpredict.models.resolve import resolve
 
 CALIBRATION = Path(__file__).parents[2] / "calibration"
@@ -26,16 +31,21 @@ def flat(data: Any, place: str = "") -> dict[str, Any]:
     return {place: data}
 
 
+def assert_same(found: dict[str, Any], expected: dict[str, Any], rel: float = 1e-5) -> None:
+    """Figures may differ in their last digits from one processor to another."""
+    assert found.keys() == expected.keys()
+    for place, value in expected.items():
+        same = pytest.approx(value, rel=rel, abs=1e-15) if isinstance(value, float) else value
+        assert found[place] == same, place
+
+
 @pytest.mark.parametrize("path", MEASUREMENTS, ids=lambda path: path.stem)
 def test_the_same_measurements_give_the_same_coefficients(path: Path) -> None:
     header, rows = read_measurements(path)
     fitted = fit(header, rows, {name: resolve(name) for name in {row.model for row in rows}})
     stored = read_coefficients(CALIBRATION / "coefficients" / path.parent.name / f"{path.stem}.json")
     expected, found = flat(stored.model_dump()), flat(fitted.model_dump())
-    assert found.keys() == expected.keys()
-    for place, value in expected.items():
-        same = pytest.approx(value, rel=1e-5, abs=1e-15) if isinstance(value, float) else value
-        assert found[place] == same, place
+    assert_same(found, expected)
 
 
 @pytest.mark.parametrize("path", sorted((CALIBRATION / "coefficients").glob("*/*.json")), ids=lambda path: path.stem)
@@ -57,3 +67,12 @@ def _on(cores: int) -> Any:
 
     original = Scenario.plans
     return lambda self, _: original(self, cores)
+
+
+def test_runs_of_one_machine_give_the_rates_that_ship(tmp_path: Path) -> None:
+    """However often: a fit that replaces rates never starts from them."""
+    profile = find_profile("h200")
+    found = speed_rows(import_file(CALIBRATION / "runs" / "h200" / "one-model.jsonl").rows, profile)
+    (fit,) = fit_own(found, profile, replaces_shipped=True).fits
+    shipped = CALIBRATION / "coefficients" / "published" / "h200" / "cuda-gpu.json"
+    assert_same(flat(json.loads(fit.rates.to_json())), flat(json.loads(shipped.read_text("utf-8"))), 1e-3)

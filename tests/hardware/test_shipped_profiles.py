@@ -17,7 +17,7 @@ from mmpredict.hardware.spelling import key
 SHIPPED = sorted(profiles_directory().glob("*.toml"))
 DESIGNED = {
     *("ms-s1-max", "jetson-orin-nano", "jetson-orin-nano-super", "jetson-agx-orin-32gb", "jetson-agx-orin-64gb"),
-    *("jetson-orin-nx-16gb", "rtx-3090", "rtx-4090", "ryzen-9-5950x", "raspberry-pi-5", "browser"),
+    *("jetson-orin-nx-16gb", "rtx-3090", "rtx-4090", "ryzen-9-5950x", "raspberry-pi-5", "browser", "h200"),
     *("apple-m1", "apple-m1-max", "apple-m2-ultra", "apple-m3-max", "apple-m4", "apple-m4-pro", "apple-m4-max"),
 }
 # What data sheets say of each machine: cores, GPU cores, memory that the GPU reads [GB], its peak bandwidth [GB/s].
@@ -74,7 +74,8 @@ def test_every_figure_has_a_source_and_an_honest_interval(path: Path) -> None:
             assert quantity.url == "" and quantity.lower < quantity.upper, f"{where} is assumed, and pretends to be sure"
         else:
             derived = any(sign in quantity.source for sign in ("×", "twice", "clpeak", "Specification", "high ="))
-            assert quantity.url.startswith("https://") or derived, f"{where} names no place to read it"
+            own = "calibration/runs/" in quantity.source
+            assert quantity.url.startswith("https://") or derived or own, f"{where} names no place to read it"
 
 
 def test_the_walk_over_figures_finds_them_all() -> None:
@@ -89,7 +90,7 @@ def test_every_machine_is_possible(path: Path) -> None:
     profile = load_profile(path)
     for pool in profile.pools.values():
         assert 4e9 <= pool.usable_bytes.value <= pool.capacity_bytes.value <= 1e12
-        assert pool.bandwidth_bytes_per_s is not None and 1e10 < pool.bandwidth_bytes_per_s.value < 2e12
+        assert pool.bandwidth_bytes_per_s is not None and 1e10 < pool.bandwidth_bytes_per_s.value < 1e13
     for processor in profile.processors:
         pool = profile.pool_of(processor)
         reads, peak = processor.bandwidth_bytes_per_s, pool.bandwidth_bytes_per_s

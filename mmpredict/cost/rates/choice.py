@@ -74,7 +74,9 @@ def measured_rates(machine: str, mode: str, kind: ProcessorClass, backends: Sequ
     return None
 
 
-def shipped_rates(profile: HardwareProfile, kind: ProcessorClass, backend: str, own_peaks: Peaks | None = None) -> Choice:
+def shipped_rates(
+    profile: HardwareProfile, kind: ProcessorClass, backend: str, own_peaks: Peaks | None = None, same_hardware: bool = True
+) -> Choice:
     """The best rates of a machine that are not of the user's own runs.
 
     Args:
@@ -82,11 +84,12 @@ def shipped_rates(profile: HardwareProfile, kind: ProcessorClass, backend: str, 
         kind: class of processor.
         backend: programming interface.
         own_peaks: of the processor, where the profile does not say them.
+        same_hardware: whether rates of the machine itself count.
 
     Raises:
         InputError, FileFormatError: see ``related_rates``.
     """
-    found = measured_rates(machine_key(profile), profile.mode or "", kind, [backend], own=False)
+    found = measured_rates(machine_key(profile), profile.mode or "", kind, [backend], own=False) if same_hardware else None
     return found or related_rates(profile, kind, [backend], False, own_peaks)
 
 
