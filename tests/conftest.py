@@ -53,7 +53,7 @@ def plausible_steps(speed: float) -> StepCoefficients:
         attention_decode_s=2.0e-10 / speed,
         attention_prefill_s=1.2e-10 / speed,
         cell_byte_s=1.5e-10 / speed,
-        hidden_s=2.0e-9 / speed,
+        written_s=2.0e-9 / speed,
         cache_bytes=64e6,
         bandwidth_bytes_per_s=4e9 * 1.15**12,
         kernels={name: plausible_kernel(tuple(value / speed for value in values)) for name, values in KERNEL_S.items()},

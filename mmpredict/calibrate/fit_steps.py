@@ -39,8 +39,8 @@ SATURATED_TOKENS = 128  # from here on a multiplication takes time in proportion
 INDIFFERENT_FRAC = 0.02  # residuals that differ by less explain the measurements equally well
 INDIFFERENT_ERROR = 1e-12
 ROOFLINE_ROUNDS = 4  # which weights wait for memory settles in two or three
-_TERMS = ("layer_s", "prompt_s", "logit_s", "attention_decode_s", "attention_prefill_s", "cell_byte_s", "hidden_s")
-_FEATURES = ("layers", "prompts", "logits", "decode_macs", "prefill_macs", "cell_bytes", "hidden")
+_TERMS = ("layer_s", "prompt_s", "logit_s", "attention_decode_s", "attention_prefill_s", "cell_byte_s", "written_s")
+_FEATURES = ("layers", "prompts", "logits", "decode_macs", "prefill_macs", "cell_bytes", "written")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mmpredict.errors import FileFormatError, InputError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MAX_FILE_BYTES = 16_000_000
 
 _ByPhase = TypeVar("_ByPhase", bound=Mapping[str, object])
@@ -70,7 +70,7 @@ class StepCoefficients(_Frozen):
         logit_s: per sequence, vocabulary entry and sampled token [s].
         attention_decode_s, attention_prefill_s: per multiply-accumulate of attention [s].
         cell_byte_s: per byte of keys and values that decoding reads [s/byte].
-        hidden_s: per entry of the hidden state that an operation writes [s].
+        written_s: per number that an operation writes for the next one [s].
         cache_bytes: weights that the processor's caches hold from one step to the next [bytes].
         bandwidth_bytes_per_s: at which the other weights come from memory at best [bytes/s].
         kernels: weight type → time per weight.
@@ -82,7 +82,7 @@ class StepCoefficients(_Frozen):
     attention_decode_s: float = Field(ge=0)
     attention_prefill_s: float = Field(ge=0)
     cell_byte_s: float = Field(default=0.0, ge=0)
-    hidden_s: float = Field(default=0.0, ge=0)
+    written_s: float = Field(default=0.0, ge=0)
     cache_bytes: float = Field(ge=0)
     bandwidth_bytes_per_s: float = Field(gt=0)
     kernels: dict[str, Kernel] = Field(min_length=1)

@@ -8,7 +8,7 @@ A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts
       + logit_s · V · m                             sampling
       + attention_s · MACs                          Σ_layers (key + value width of all heads) · Σ_tokens depth
       + cell_byte_s · cache                         keys and values that decoding sequences read
-      + hidden_s · tokens · operations · width      what moves between operations: norms, positions, activations, sums
+      + written_s · tokens · numbers                 what operations write for each other: norms, positions, activations, sums
 
     k_type(n) = (1 − f) · c_type(n) + f · max(c_type(n), bytes per weight / bandwidth),   f = max(0, 1 − cache / B)
 
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
 from mmpredict.cost.rates.attention import attention_layers
-from mmpredict.cost.rates.operations import operations
+from mmpredict.cost.rates.operations import written_numbers
 from mmpredict.models.cache import WITHOUT_CACHE
 from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.models.spec import ModelSpec
@@ -48,7 +48,7 @@ class StepFeatures:
         logits: sampled tokens × vocabulary [1].
         decode_macs, prefill_macs: attention multiply-accumulates [1].
         cell_bytes: keys and values that decoding reads [bytes].
-        hidden: entries of the hidden state that operations write, all tokens and passes [1].
+        written: numbers that operations write for each other, of all tokens [1].
         weights: (weight type, tokens of the step) → weights evaluated [1]; those of experts have a type of their own.
     """
 
@@ -59,7 +59,7 @@ class StepFeatures:
     decode_macs: float
     prefill_macs: float
     cell_bytes: float
-    hidden: float
+    written: float
     weights: dict[tuple[str, int], float]
 
 
@@ -147,7 +147,7 @@ def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[Pr
         decode_macs=sum(attention_macs(spec, depth, 1) for depth in depths),
         prefill_macs=sum(attention_macs(spec, piece.start, piece.tokens) for piece in pieces),
         cell_bytes=sum(cell_bytes(spec, depth, 1) for depth in depths),
-        hidden=float(total * operations(spec.shape) * spec.shape.n_embd),
+        written=float(total * written_numbers(spec.shape)),
         weights=weights,
     )
 
@@ -166,7 +166,7 @@ def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int) -> Ste
         decode_macs=macs,
         prefill_macs=0.0,
         cell_bytes=sum(cell_bytes(spec, depth, steps) for depth in depths),
-        hidden=float(steps * count * operations(spec.shape) * spec.shape.n_embd),
+        written=float(steps * count * written_numbers(spec.shape)),
         weights=weights,
     )
 
@@ -244,7 +244,7 @@ class StepCost:
             + own.attention_decode_s * features.decode_macs
             + own.attention_prefill_s * features.prefill_macs
             + own.cell_byte_s * features.cell_bytes
-            + own.hidden_s * features.hidden
+            + own.written_s * features.written
             + sum(weights * self._limited_s(*key, far) for key, weights in features.weights.items())
         )
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmpredict.cost.coefficients import Coefficients, Kernel
-from mmpredict.cost.rates.operations import operations
+from mmpredict.cost.rates.operations import written_numbers
 from mmpredict.cost.step import (
     EXPERTS,
     PromptPiece,
@@ -201,7 +201,7 @@ def test_a_step_adds_up_to_the_equation(coefficients: Coefficients) -> None:
         + own.prompt_s
         + own.logit_s * 49152
         + own.attention_prefill_s * brute_force_macs(PLAIN, 0, 32)
-        + own.hidden_s * 32 * operations(PLAIN.shape) * 576
+        + own.written_s * 32 * written_numbers(PLAIN.shape)
         + body * own.kernels["q8_0"].weight_s[own.kernels["q8_0"].batch_tokens.index(32)]
         + 576 * 49152 * ((1 - far) * near_weight_s + far * memory_weight_s)
     )
@@ -275,7 +275,7 @@ def test_decoding_reads_keys_and_values_in_16_bits() -> None:
     row_bytes = 30 * 2 * 3 * 64 * 2  # layers, keys and values, heads of both, width, 16 bits
     assert features.cell_bytes == row_bytes * ((11 + 12 + 13) + (21 + 22 + 23))
     assert batch_features(PLAIN, [], [PromptPiece(0, 32, True)], 512).cell_bytes == 0
-    assert features.hidden == 3 * 2 * operations(PLAIN.shape) * 576
+    assert features.written == 3 * 2 * written_numbers(PLAIN.shape)
 
 
 def test_experts_that_were_not_measured_in_a_type_cost_what_those_of_another_type_do(coefficients: Coefficients) -> None:
