@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass
 
 from mmpredict.calibrate.importers.row import BenchRow
 from mmpredict.calibrate.rates_fit import measured_spec
-from mmpredict.calibrate.speed_row import SpeedRow
+from mmpredict.calibrate.speed_row import SERVER, SpeedRow
 from mmpredict.cost.library import machine_key
 from mmpredict.cost.placement import most_gpu_layers
 from mmpredict.cost.rates.choice import PREFERRED_BACKENDS
@@ -130,7 +130,7 @@ class _Reader:
             stddev=row.stddev or 0.0,
             source=row.file,
             date=(row.date or "")[:10],
-            note="",
+            note=SERVER if row.served else "",
         )
 
     def _of(self, row: BenchRow) -> PrintedModel:

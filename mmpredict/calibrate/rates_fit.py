@@ -45,7 +45,7 @@ def terms_of(row: SpeedRow) -> list[Term]:
     if row.early and spec.shape.recurrent:
         raise InputError("a model with recurrent layers on a build from before March 2026, which had other kernels for them")
     kind = row.key_type or "f16"
-    how = Conditions(row.n_ubatch or DEFAULT_UBATCH, kind, kind, row.early, row.served)
+    how = Conditions(row.n_ubatch or DEFAULT_UBATCH, kind, kind, row.early, row.served, row.sampled)
     if row.phase == "decode":
         return decode_terms(spec, row.parallel, row.depth, row.n_gen, how)
     return prompt_terms(spec, row.n_prompt, row.depth, how)

@@ -16,6 +16,9 @@ MAX_RATE = 1e9
 FIRST_CURRENT_BUILD, FIRST_CURRENT_DATE = 8400, "2026-03-15"
 """llama.cpp's build, and its date, from which recurrent layers and attention have today's kernels."""
 
+SERVER = "server"
+"""Word of notes by which rows of a server are known."""
+
 _OLDEST_BUILD = 1500  # lower numbers are those of other projects, which count their own builds
 _BUILD = re.compile(r"(?<![0-9a-f])b?(\d{4,5})(?![0-9a-f])")
 
@@ -86,6 +89,11 @@ class SpeedRow:
     def served(self) -> bool:
         """Whether the speed follows from the time to the first token of a request."""
         return "from ttft" in self.note
+
+    @property
+    def sampled(self) -> bool:
+        """Whether a server sampled the tokens."""
+        return SERVER in self.note or self.engine.lower() == "ollama"
 
     @property
     def configuration(self) -> tuple[Any, ...]:

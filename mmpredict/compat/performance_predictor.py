@@ -116,7 +116,7 @@ class PerformancePredictor:
             steps = decode_terms(decoder, batch, 0, output, how) + cross_terms(decoder, batch, seen, output, how)
             return [("prompt", encode_terms(encoder, seen, batch, how)), ("decode", steps)]
         prompts = [term for _ in range(batch) for term in prompt_terms(spec, text, 0, how)]
-        return [("prompt", prompts), ("decode", decode_terms(spec, batch, text, output, how))]
+        return [("prompt", prompts), ("decode", decode_terms(spec, batch, text, output, Conditions(sampled=True)))]
 
     def _memory_bytes(self, spec: ModelSpec, batch: int, hardware: str) -> float:
         """Memory of the process: as a server has it where one serves the model, else weights and intermediate results."""

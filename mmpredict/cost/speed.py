@@ -56,8 +56,8 @@ class Speed(Protocol):
     def prompt(self, tokens: int, depth: int = 0, served: bool = False) -> Duration:
         """A prompt of ``tokens`` after ``depth`` cells; ``served``: with what a request costs besides, up to its first token."""
 
-    def decode(self, sequences: int, depth: int, steps: int) -> Duration:
-        """``steps`` steps of ``sequences`` that begin at ``depth`` cells each."""
+    def decode(self, sequences: int, depth: int, steps: int, served: bool = False) -> Duration:
+        """``steps`` steps of ``sequences`` that begin at ``depth`` cells each; ``served``: with what a server's sampling costs."""
 
 
 class PublishedSpeed:
@@ -76,9 +76,9 @@ class PublishedSpeed:
         """See ``Speed``."""
         return self._duration(prompt_terms(self._spec, tokens, depth, replace(self._how, served=served)), "prompt")
 
-    def decode(self, sequences: int, depth: int, steps: int) -> Duration:
+    def decode(self, sequences: int, depth: int, steps: int, served: bool = False) -> Duration:
         """See ``Speed``."""
-        return self._duration(decode_terms(self._spec, sequences, depth, steps, self._how), "decode")
+        return self._duration(decode_terms(self._spec, sequences, depth, steps, replace(self._how, sampled=served)), "decode")
 
     def _duration(self, terms: list[Term], phase: Phase) -> Duration:
         return Duration(self._rates.seconds(terms), self._rates.log_halfwidth(terms, phase))
@@ -110,8 +110,8 @@ class CalibratedSpeed:
         seconds = self._cost.duration_s(batch_features(self._spec, [], pieces, self._ubatch_tokens))
         return Duration(seconds + (self.coefficients.request_s if served else 0.0), self._halfwidth("prefill"))
 
-    def decode(self, sequences: int, depth: int, steps: int) -> Duration:
-        """See ``Speed``."""
+    def decode(self, sequences: int, depth: int, steps: int, served: bool = False) -> Duration:
+        """See ``Speed``; a server was measured, so that sampling is always part of it."""
         from mmpredict.cost.step import decode_features
 
         features = decode_features(self._spec, [float(depth)] * sequences, steps)
@@ -136,9 +136,10 @@ class SplitSpeed:
         found = [part.prompt(tokens, depth, served and position == 0) for position, part in enumerate(self._parts)]
         return _sum(found)
 
-    def decode(self, sequences: int, depth: int, steps: int) -> Duration:
+    def decode(self, sequences: int, depth: int, steps: int, served: bool = False) -> Duration:
         """See ``Speed``."""
-        return _sum([part.decode(sequences, depth, steps) for part in self._parts])
+        found = [part.decode(sequences, depth, steps, served and position == 0) for position, part in enumerate(self._parts)]
+        return _sum(found)
 
 
 def _sum(durations: list[Duration]) -> Duration:

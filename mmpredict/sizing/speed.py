@@ -184,7 +184,7 @@ def _figures(spec: ModelSpec, speed: Speed, one: InstanceEstimate) -> list[Figur
             name = f"tg{GENERATED_TOKENS}" + (f" @ d{depth}" if depth else "")
             figures.append(_rate(name, speed.decode(1, depth, GENERATED_TOKENS), GENERATED_TOKENS))
     if one.slots > 1 and one.context_tokens >= one.slots * (prompt + GENERATED_TOKENS):
-        together = speed.decode(one.slots, prompt, GENERATED_TOKENS)
+        together = speed.decode(one.slots, prompt, GENERATED_TOKENS, served=True)
         figures.append(_rate(f"tg{GENERATED_TOKENS} × {one.slots} slots", together, one.slots * GENERATED_TOKENS))
     return [*figures, _time(f"TTFT, {prompt} tokens", speed.prompt(prompt, served=True))]
 

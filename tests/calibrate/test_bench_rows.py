@@ -38,6 +38,11 @@ def test_conditions_are_kept() -> None:
     assert only(PROMPT).phase == "prompt"
 
 
+def test_servers_sample_and_benchmark_programs_do_not() -> None:
+    assert only(DECODE, served=True).sampled
+    assert not only(DECODE).sampled
+
+
 def test_a_size_that_the_rules_do_not_give_is_kept() -> None:
     spec = measured_spec("qwen2.5-7b", "Q4_K_M", 0)
     larger = only(DECODE, size_bytes=int(1.1 * spec.weight_bytes))

@@ -75,6 +75,7 @@ def _row(fields: Fields) -> BenchRow:
         value_type=read.text(fields, "value_type"),
         expert_layers_on_cpu=read.whole(fields, "expert_layers_on_cpu", high=read.MAX_COUNT),
         tensor_overrides=read.text(fields, "tensor_overrides"),
+        served=bool(read.switch(fields, "served")),
         date=read.date(fields, "date"),
         doubt=doubt,
     )

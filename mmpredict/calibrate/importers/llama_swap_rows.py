@@ -56,7 +56,11 @@ def rows_of(found: Iterable[Request | Rejected], file: str) -> Iterator[Found]:
             continue
         for phase in (_prompt, _generation):
             try:
-                row = phase(one, doubts, {"file": file, "line": one.line, "engine": ENGINE, "model": one.model, "date": one.date})
+                row = phase(
+                    one,
+                    doubts,
+                    {"file": file, "line": one.line, "engine": ENGINE, "served": True, "model": one.model, "date": one.date},
+                )
             except RowError as error:
                 yield Rejected(one.line, f"{one.name}: {error}")
             else:

@@ -49,7 +49,7 @@ def answer_rows(answer: Fields, file: str, line: int, known: dict[str, Any]) -> 
     if "eval_duration" not in answer and "prompt_eval_duration" not in answer:
         yield Rejected(line, "it has neither prompt_eval_duration nor eval_duration")
         return
-    origin: dict[str, Any] = {"file": file, "line": line, "engine": ENGINE, **known}
+    origin: dict[str, Any] = {"file": file, "line": line, "engine": ENGINE, "served": True, **known}
     for phase in (_prompt, _generation):
         try:
             row = phase(answer, origin)

@@ -86,7 +86,14 @@ class _Bench:
         prompt, self.prompt = self.prompt, None  # what follows anything but its own prompt has an unknown depth
         if name in _NO_SPEEDS:
             return None
-        known: dict[str, Any] = {"file": self.file, "line": line, "engine": ENGINE, "model": model, **self.facts.get(model, {})}
+        known: dict[str, Any] = {
+            "file": self.file,
+            "line": line,
+            "engine": ENGINE,
+            "served": True,
+            "model": model,
+            **self.facts.get(model, {}),
+        }
         if name == "prefill":
             speed = _speed(step) if tokens is None else prompt_speed(tokens, _duration_ms(step, tokens), _rate(step))
             self.prompt = model, tokens

@@ -40,7 +40,7 @@ def _header(found: Any) -> dict[str, Any]:
     engine = read.text(found, "engine")
     if engine is None:
         raise RowError("the header names no engine")
-    return {"engine": engine, "machine": read.text(found, "machine"), "date": read.date(found, "measured_on")}
+    return {"engine": engine, "served": True, "machine": read.text(found, "machine"), "date": read.date(found, "measured_on")}
 
 
 def _row(data: Fields, known: dict[str, Any]) -> BenchRow | None:

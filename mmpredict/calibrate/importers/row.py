@@ -35,6 +35,7 @@ class BenchRow:
         n_batch, n_ubatch: logical and physical batch [tokens].
         gpu_layers: as asked for; -1 and 99 both mean all.
         expert_layers_on_cpu, tensor_overrides: what was kept off the accelerator; rows that have either are not comparable.
+        served: whether a server sampled the tokens, as benchmark programs do not.
         date: when it was measured, ISO 8601.
         doubt: why the figure may be off, although the row is well formed.
     """
@@ -66,6 +67,7 @@ class BenchRow:
     value_type: str | None = None
     expert_layers_on_cpu: int | None = None
     tensor_overrides: str | None = None
+    served: bool = False
     date: str | None = None
     doubt: str | None = None
 

@@ -74,6 +74,7 @@ class _Log:
         build = self.facts.get("build", "").replace("(", "").replace(")", "").split()
         return {
             "engine": ENGINE,
+            "served": True,
             "model": read.text(self.facts, "model"),
             "file_type": read.type_of(self.facts.get("file_type")),
             "size_bytes": parse_bytes(size) if size else None,

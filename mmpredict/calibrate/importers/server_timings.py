@@ -91,7 +91,7 @@ def _agree(tokens: int, duration_ms: float, per_s: float) -> bool:
 
 def _rows(answer: Fields, timings: Fields, file: str, line: int) -> Iterator[Found]:
     try:
-        known: dict[str, Any] = {"file": file, "line": line, "engine": ENGINE}
+        known: dict[str, Any] = {"file": file, "line": line, "engine": ENGINE, "served": True}
         known["model"] = read.text(answer, "model")
         known["file_type"] = read.type_of(known["model"])
         cached = read.whole(timings, "cache_n")

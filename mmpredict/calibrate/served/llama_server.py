@@ -42,6 +42,7 @@ class LlamaServer:
             "file": url,
             "line": 0,
             "engine": ENGINE,
+            "served": True,
             "build": served.build or None,
             "backend": backend,
             "date": date.today().isoformat(),

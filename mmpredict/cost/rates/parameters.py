@@ -88,6 +88,7 @@ _CPU = {
 }
 _COMMON = {
     "request_s": _of(1e-2, 1.0),
+    "sample_s": _of(5e-9, 0.6),
     "activation_read": _of(0.4, 0.7),
     "cache_read": _of(1.1, 0.3),
     "expert_read": _of(1.05, 0.15),

@@ -6,6 +6,7 @@ For ``p`` passes through the model, each of ``n`` tokens::
       + Σ_types  bytes read (each weight once a pass, of experts those that n tokens touch) · read_type / bandwidth
       + Σ_types  2 · weights · n · compute_type · batch(n) / compute
       + cache read / bandwidth + mac_s · multiply-accumulates of attention
+      + sample_s · vocabulary · sequences           a server only, on its CPU
 
 The sum, rather than the larger of reading and computing, is what the published runs show: neither hides the other completely.
 A long prompt's attention has a second part, which grows with heads, cache width and depth: what a GPU loses when the cache of a
@@ -39,6 +40,7 @@ class Conditions:
         early: whether the build is older than March 2026 (number 8400), when multiplications and attention became faster.
         share: part of the layers that this processor has, where a model is divided; its weights are those of the model given [1].
         served: whether the time is that to the first token of a request to a server, with what it costs besides the model.
+        sampled: whether a server samples the tokens of each sequence on its CPU, one sequence after the other; benchmarks do not.
     """
 
     ubatch_tokens: int = 512
@@ -46,6 +48,7 @@ class Conditions:
     value_type: str = "f16"
     early: bool = False
     served: bool = False
+    sampled: bool = False
     share: float = 1.0
 
 
@@ -63,6 +66,8 @@ def decode_terms(spec: ModelSpec, sequences: int, first: float, steps: float, ho
         how: conditions.
     """
     terms = _passes(spec, steps, sequences, sequences, how)
+    if how.sampled:
+        terms.append(Term(steps * sequences * spec.shape.n_vocab, {"sample_s": 1.0}))
     early = _early("early_attention", how)
     for layers in attention_layers(spec.shape):
         cells = how.share * sequences * layers.cells(first, steps)

@@ -52,6 +52,12 @@ def test_sensitivity_is_the_derivative_of_the_logarithm() -> None:
     assert sensitivity([], USUAL) == {}
 
 
+def test_a_server_samples_each_sequence_over_the_whole_vocabulary() -> None:
+    spec = model("gemma3-4b")
+    beside = decode_s(spec, 4, 512, 16, Conditions(sampled=True)) - decode_s(spec, 4, 512, 16)
+    assert beside == pytest.approx(4 * 16 * spec.shape.n_vocab * math.exp(USUAL["sample_s"]))
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_more_work_takes_longer(name: str) -> None:
     spec = model(name)
