@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from mmpredict.calibrate.measurement import Measurement
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
+from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.step import (
-    PromptPiece,
     StepCost,
     StepFeatures,
     bandwidth_weight_s,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 Phase = Literal["load", "prefill", "decode"]
 
@@ -30,7 +30,7 @@ def is_yielding(spincount: int | None) -> bool:
     return spincount is not None and spincount <= YIELDING_SPINCOUNT_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Demand:
     """One running activity, as the machine sees it.
 
@@ -41,6 +41,9 @@ class Demand:
         solo_s: duration of its work alone [s].
         layers: layer evaluations in that work [1]; barriers come with them.
         stacked: whether its server's threads sit on one core when they compete.
+        gpu: part of the time alone in which it keeps the GPU busy; 0 for work of the CPU [1].
+        quantum_s: work that it gives the GPU at a time, alone: a decode step, a pass of a prompt [s].
+        bandwidth: part of the shared memory's bandwidth that it uses alone [1].
     """
 
     phase: Phase
@@ -49,6 +52,20 @@ class Demand:
     solo_s: float
     layers: float
     stacked: bool
+    gpu: float = 0.0
+    quantum_s: float = 0.0
+    bandwidth: float = 0.0
+
+
+class Sharing(Protocol):
+    """How the activities of a machine slow each other."""
+
+    @property
+    def cores(self) -> int:
+        """Cores of the machine [1]."""
+
+    def rates(self, running: Sequence[Demand]) -> list[float]:
+        """Speed of each activity relative to its speed alone, in (0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)

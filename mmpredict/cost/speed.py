@@ -104,7 +104,8 @@ class CalibratedSpeed:
 
     def prompt(self, tokens: int, depth: int = 0, served: bool = False) -> Duration:
         """See ``Speed``."""
-        from mmpredict.cost.step import PromptPiece, batch_features
+        from mmpredict.cost.piece import PromptPiece
+        from mmpredict.cost.step import batch_features
 
         pieces = [PromptPiece(depth, tokens, True)]
         seconds = self._cost.duration_s(batch_features(self._spec, [], pieces, self._ubatch_tokens))

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
+from mmpredict.cost.piece import PromptPiece, cells_seen
 from mmpredict.cost.rates.attention import attention_layers
 from mmpredict.cost.rates.operations import written_numbers
 from mmpredict.models.cache import WITHOUT_CACHE
@@ -63,21 +64,6 @@ class StepFeatures:
     weights: dict[tuple[str, int], float]
 
 
-@dataclass(frozen=True, slots=True)
-class PromptPiece:
-    """Consecutive tokens of one prompt.
-
-    Attributes:
-        start: tokens of the prompt evaluated before [tokens].
-        tokens: length of the piece [tokens].
-        last: whether the prompt ends with it, so that its first output token is sampled.
-    """
-
-    start: int
-    tokens: int
-    last: bool
-
-
 def attention_macs(spec: ModelSpec, first_depth: float, tokens: float) -> float:
     """Multiply-accumulates of attention for consecutive tokens of one sequence.
 
@@ -92,7 +78,7 @@ def attention_macs(spec: ModelSpec, first_depth: float, tokens: float) -> float:
     """
     if spec.shape.architecture in WITHOUT_CACHE:
         return sum(width * tokens * min(tokens, limit) for limit, width in spec.attention_widths)
-    return sum(width * _sum_of_depths(first_depth, tokens, limit) for limit, width in spec.attention_widths)
+    return sum(width * cells_seen(first_depth, tokens, limit) for limit, width in spec.attention_widths)
 
 
 def cell_bytes(spec: ModelSpec, first_depth: float, tokens: float) -> float:
@@ -100,13 +86,6 @@ def cell_bytes(spec: ModelSpec, first_depth: float, tokens: float) -> float:
     return sum(
         layers.cell_bytes(CELL_TYPE, CELL_TYPE) * layers.cells(first_depth, tokens) for layers in attention_layers(spec.shape)
     )
-
-
-def _sum_of_depths(first: float, count: float, limit: float) -> float:
-    """Σ_{j=1..count} min(first + j, limit)."""
-    growing = min(count, max(0.0, limit - first))
-    rest = count - growing
-    return growing * first + growing * (growing + 1) / 2 + (rest * limit if rest else 0.0)
 
 
 def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[str, int], float], times: float = 1.0) -> None:

@@ -34,6 +34,8 @@ class RequestRow:
     slot: int = _column("", "slot of the instance, -1 when unknown", default=-1)
     status: str = _column("", "ok, or the class of failure", default="ok")
     attempts: int = _column("1", "how many times the request was sent", default=1)
+    prefill_slowdown: float = _column("1", "prefill_start_s to the first token ÷ the same alone on the machine", default=NAN)
+    decode_slowdown: float = _column("1", "first to last token ÷ the same alone on the machine", default=NAN)
     energy_j: float = _column("J", "share of the machine's energy; nan when not known", default=NAN)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from mmpredict.errors import InputError
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
@@ -68,7 +69,15 @@ def stage_requests(stage: Stage, workload: Workload, instance_of: dict[str, str]
     return mine
 
 
-def sendable(waiting: Sequence[Request], in_flight: int, concurrency: int | None, now_s: float) -> int:
+class Arriving(Protocol):
+    """Something that comes at a time."""
+
+    @property
+    def arrival_s(self) -> float:
+        """When it comes [s]."""
+
+
+def sendable(waiting: Sequence[Arriving], in_flight: int, concurrency: int | None, now_s: float) -> int:
     """How many requests at the head of ``waiting`` may be sent now: first come first served, none overtakes."""
     room = len(waiting) if concurrency is None else max(0, concurrency - in_flight)
     count = 0

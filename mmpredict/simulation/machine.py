@@ -1,69 +1,75 @@
-"""The machine as a shared resource of the simulation: activities progress at rates that change only with the company."""
+"""The machine as a shared resource: activities progress at rates that change only with the company."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import simpy
 
-from mmpredict.cost.contention import Contention, Demand
+from mmpredict.cost.contention import Demand, Sharing
 
 _DONE_FRACTION = 1e-12  # of an activity's work; below it what is left is rounding
 _CLOCK_STEPS = 4  # steps of the clock's last digit; what is left of the work below that cannot move the clock
 
 
-@dataclass(slots=True, eq=False)
 class Activity:
     """Work in progress.
 
     Attributes:
         demand: what it asks of the machine; ``solo_s`` is the whole work alone [s].
-        done: fires when the work is done.
+        ended: called when the work is done.
         done_s: work done, in seconds alone [s].
         target_s: work after which it counts as done [s]; at most ``demand.solo_s``.
         rate: present speed relative to alone [1].
         started_s: simulated time of its begin [s].
     """
 
-    demand: Demand
-    done: Any
-    done_s: float
-    target_s: float
-    rate: float
-    started_s: float
+    __slots__ = ("demand", "done_s", "ended", "rate", "started_s", "target_s")
+
+    def __init__(self, demand: Demand, ended: Callable[[Activity], None], started_s: float) -> None:
+        self.demand = demand
+        self.ended = ended
+        self.done_s = 0.0
+        self.target_s = demand.solo_s
+        self.rate = 1.0
+        self.started_s = started_s
 
 
 class Machine:
-    """Cores shared by activities under a contention model.
+    """Processors, memory and disks shared by activities.
 
     Work between two changes of company is closed-form: nothing is scheduled but the next completion.
 
     Args:
         env: SimPy environment.
-        contention: how activities slow each other.
+        sharing: how activities slow each other.
+        log: whether the cores in use are kept, for the records.
     """
 
-    def __init__(self, env: simpy.Environment, contention: Contention) -> None:
+    def __init__(self, env: simpy.Environment, sharing: Sharing, log: bool = True) -> None:
         self._env = env
-        self._contention = contention
+        self._sharing = sharing
+        self._log = log
         self._running: list[Activity] = []
         self._settled_s = 0.0
         self._generation = 0
+        self._completing = False
         self.cores_log: list[tuple[float, float]] = []
 
     @property
     def cores(self) -> int:
         """Cores of the machine [1]."""
-        return self._contention.cores
+        return self._sharing.cores
 
-    def start(self, demand: Demand) -> Activity:
-        """Begin an activity; its ``done`` event fires when it is complete."""
+    def start(self, demand: Demand, ended: Callable[[Activity], None]) -> Activity:
+        """Begin an activity; ``ended`` is called with it when it is complete."""
         self._settle()
-        activity = Activity(demand, self._env.event(), 0.0, demand.solo_s, 1.0, self._env.now)
+        activity = Activity(demand, ended, self._env.now)
         self._running.append(activity)
-        self._rerate()
+        if not self._completing:
+            self._rerate()
         return activity
 
     def progress_s(self, activity: Activity) -> float:
@@ -75,38 +81,69 @@ class Machine:
         """Let an activity end earlier, after ``target_s`` of its work."""
         self._settle()
         activity.target_s = min(activity.demand.solo_s, max(target_s, activity.done_s))
-        self._rerate()
+        if not self._completing:
+            self._schedule()
+
+    def cancel(self, activity: Activity) -> None:
+        """Take an activity away before its end; ``ended`` is not called."""
+        self._settle()
+        self._running.remove(activity)
+        if not self._completing:
+            self._rerate()
 
     def _settle(self) -> None:
-        elapsed_s = self._env.now - self._settled_s
+        now_s = self._env.now
+        elapsed_s = now_s - self._settled_s
         if elapsed_s > 0:
             for activity in self._running:
                 activity.done_s += activity.rate * elapsed_s
-        self._settled_s = self._env.now
+            self._settled_s = now_s
 
     def _rerate(self) -> None:
-        rates = self._contention.rates([activity.demand for activity in self._running]) if self._running else []
-        for activity, rate in zip(self._running, rates, strict=True):
-            activity.rate = rate
+        running = self._running
+        if len(running) == 1:
+            running[0].rate = 1.0
+        elif running:
+            rates = self._sharing.rates([activity.demand for activity in running])
+            for activity, rate in zip(running, rates, strict=True):
+                activity.rate = rate
+        if self._log:
+            self._note_cores()
+        self._schedule()
+
+    def _note_cores(self) -> None:
         busy = min(self.cores, sum(activity.demand.threads for activity in self._running))
         if self.cores_log and self.cores_log[-1][0] == self._env.now:
             self.cores_log[-1] = (self._env.now, busy)
         else:
             self.cores_log.append((self._env.now, busy))
-        self._generation += 1
-        if self._running:
-            wait_s = min((activity.target_s - activity.done_s) / activity.rate for activity in self._running)
-            self._env.process(self._complete_after(max(0.0, wait_s), self._generation))
 
-    def _complete_after(self, wait_s: float, generation: int) -> Any:
-        yield self._env.timeout(wait_s)
-        if generation != self._generation:
-            return  # the company has changed since; a newer process waits
+    def _schedule(self) -> None:
+        self._generation += 1
+        running = self._running
+        if not running:
+            return
+        if len(running) == 1:
+            wait_s = (running[0].target_s - running[0].done_s) / running[0].rate
+        else:
+            wait_s = min((activity.target_s - activity.done_s) / activity.rate for activity in running)
+        event = self._env.timeout(wait_s if wait_s > 0.0 else 0.0, self._generation)
+        event.callbacks.append(self._complete)
+
+    def _complete(self, event: Any) -> None:
+        if event.value != self._generation:
+            return  # the company has changed since; a newer event waits
         self._settle()
+        running = self._running
         rounding_s = _CLOCK_STEPS * math.ulp(self._env.now)
-        finished = [a for a in self._running if a.target_s - a.done_s <= _DONE_FRACTION * a.target_s + rounding_s]
-        self._running = [activity for activity in self._running if activity not in finished]
+        finished = [a for a in running if a.target_s - a.done_s <= _DONE_FRACTION * a.target_s + rounding_s]
+        if len(finished) == len(running):
+            running.clear()
+        else:
+            self._running = [activity for activity in running if activity not in finished]
+        self._completing = True  # what ends now may begin anew: the company is looked at once, when all have
         for activity in finished:
             activity.done_s = activity.target_s
-            activity.done.succeed()
+            activity.ended(activity)
+        self._completing = False
         self._rerate()

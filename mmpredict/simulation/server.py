@@ -1,6 +1,7 @@
-"""A llama-server with a unified KV cache, by its own rules (llama.cpp ``tools/server/server-context.cpp``).
+"""A llama-server by its own rules (llama.cpp ``tools/server/server-context.cpp`` and ``server-queue.cpp``, commit 0c1e57098).
 
-- A request takes the idle slot that was used longest ago, or waits in a first-in-first-out queue for one.
+- A request takes an idle slot, or waits in a first-in-first-out queue for one: the slot whose cache holds the longest beginning
+  of its prompt, if that is more than a tenth of it, else the one used longest ago.
 - Every step evaluates one token of each decoding slot and then prompt tokens, slots in order of their number, greedily until
   the batch is full. Requests that arrive during a step are seen at its end.
 - The first token of a request is sampled by the last step of its prompt.
@@ -8,46 +9,19 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import simpy
 
-from mmpredict.cost.chain import InstanceCost
-from mmpredict.cost.contention import Demand, Phase
-from mmpredict.cost.step import PromptPiece
-from mmpredict.results.columns import RequestRow
+from mmpredict.cost.server_cost import ServerCost
+from mmpredict.simulation.decoding import Decoding
+from mmpredict.simulation.job import Job
 from mmpredict.simulation.machine import Activity, Machine
-
-
-@dataclass(slots=True)
-class Slot:
-    """One sequence of a server."""
-
-    number: int
-    used_s: float = -1.0
-    job: Job | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A request inside a server."""
-
-    row: RequestRow
-    finished: Any
-    prefilled: int = 0
-    generated: int = 0
-
-    @property
-    def depth(self) -> int:
-        """Cells of its sequence [tokens]."""
-        return self.prefilled + max(0, self.generated - 1)
-
-    @property
-    def prompt_left(self) -> int:
-        """Prompt tokens not yet evaluated [tokens]."""
-        return self.row.prompt_tokens - self.prefilled
+from mmpredict.simulation.passes import batch_passes
+from mmpredict.simulation.slots import Slots
 
 
 class LlamaServer:
@@ -56,118 +30,156 @@ class LlamaServer:
     Args:
         env: SimPy environment.
         machine: where it runs.
-        cost: what its steps cost alone.
+        cost: what its steps cost alone, and what they ask of the machine.
         slots: sequences at a time [1].
         batch_tokens: largest batch [tokens].
-        stacked: whether its threads fall onto one core in company.
+        unified: whether the slots share the cells of one cache.
+        finished: called with every job that has its last token.
     """
 
     def __init__(
-        self, env: simpy.Environment, machine: Machine, cost: InstanceCost, slots: int, batch_tokens: int, stacked: bool
+        self,
+        env: simpy.Environment,
+        machine: Machine,
+        cost: ServerCost,
+        slots: int,
+        batch_tokens: int,
+        unified: bool,
+        finished: Callable[[Job], None],
     ) -> None:
         self._env = env
         self._machine = machine
         self._cost = cost
+        self._prices = cost.prices
         self._batch_tokens = batch_tokens
-        self._stacked = stacked
-        self._slots = [Slot(number) for number in range(slots)]
+        self._unified = unified
+        self._finished = finished
+        self._slots = Slots(slots)
         self._queue: deque[Job] = deque()
-        self._arrival = env.event()
-        self._decoding: tuple[Activity, list[Job], int] | None = None
-        env.process(self._serve())
+        self._prompts: list[tuple[int, Job]] = []  # by number of the slot
+        self._decoding = Decoding(cost.prices, unified)
+        self._run: Activity | None = None
+        self._run_steps = 0
+        self._pieces: list[tuple[Job, int]] = []
+        self._idle = True
+        self.worked_s = 0.0
+        """Work done so far, alone on the machine [s]."""
 
-    def submit(self, row: RequestRow) -> Any:
-        """Hand a request in; returns an event that fires when its last token is out. Fills the row's times."""
-        job = Job(row, self._env.event())
+    def submit(self, job: Job) -> None:
+        """A request comes in."""
         self._queue.append(job)
-        if not self._arrival.triggered:
-            self._arrival.succeed()
-        if self._decoding is not None and any(slot.job is None for slot in self._slots):
-            self._shorten_decoding(*self._decoding)
-        return job.finished
+        if self._idle:
+            self._idle = False  # others that come at this moment share its first batch
+            self._env.timeout(0.0).callbacks.append(self._wake)
+        elif self._run is not None and self._run_steps > 1 and self._slots.idle:
+            self._shorten()
 
-    def _serve(self) -> Any:
-        while True:
-            self._admit()
-            jobs = [slot.job for slot in self._slots if slot.job is not None]
-            if not jobs:
-                self._arrival = self._env.event()
-                yield self._arrival
-            elif any(job.prompt_left for job in jobs):
-                yield from self._prefill_step(jobs)
-            else:
-                yield from self._decode_run(jobs)
+    def _wake(self, _: Any) -> None:
+        self._step()
 
-    def _admit(self) -> None:
-        idle = [slot for slot in self._slots if slot.job is None]
-        while self._queue and idle:
-            # llama-server takes the last of equally old slots
-            slot = min(idle, key=lambda candidate: (candidate.used_s, -candidate.number))
-            idle.remove(slot)
-            slot.job = self._queue.popleft()
-            slot.job.row.slot = slot.number
+    def _step(self) -> None:
+        """Begin the next stretch of work, if there is any."""
+        while self._queue and self._slots.idle:
+            job = self._queue.popleft()
+            self._slots.take(job)
+            insort(self._prompts, (job.row.slot, job))
+        if self._prompts:
+            self._begin_batch()
+        elif self._decoding.count:
+            self._begin_run()
+        else:
+            self._idle = True
 
-    def _prefill_step(self, jobs: list[Job]) -> Any:
-        decoding = [job for job in jobs if not job.prompt_left]
-        room = self._batch_tokens - len(decoding)
-        pieces: list[tuple[Job, PromptPiece]] = []
-        for job in jobs:
-            tokens = min(room, job.prompt_left)
-            if tokens > 0:
-                pieces.append((job, PromptPiece(job.prefilled, tokens, tokens == job.prompt_left)))
-                room -= tokens
-                if job.prefilled == 0:
-                    job.row.prefill_start_s = self._env.now
-        solo_s = self._cost.batch_s([job.depth for job in decoding], [piece for _, piece in pieces])
-        total = len(decoding) + sum(piece.tokens for _, piece in pieces)
-        activity = self._machine.start(self._demand("prefill", solo_s, self._cost.passes(total)))
-        yield activity.done
-        for job, piece in pieces:
-            job.prefilled += piece.tokens
-            if piece.last:
-                job.row.first_token_s = self._env.now
-                job.generated = 1
-        for job in decoding:
-            job.generated += 1
-        self._release(jobs)
+    def _begin_batch(self) -> None:
+        decoding = self._decoding
+        room = self._batch_tokens - decoding.count
+        sampled = decoding.count
+        solo_s = decoding.seen_in_batch_s() if decoding.count else 0.0
+        taken: list[tuple[Job, int]] = []
+        for _, job in self._prompts:
+            if room <= 0:
+                break
+            left = job.prompt_left
+            tokens = left if left < room else room
+            room -= tokens
+            taken.append((job, tokens))
+            if job.row.prefill_start_s != job.row.prefill_start_s:  # not begun
+                job.row.prefill_start_s = self._env.now
+                job.solo_s = self.worked_s
+                solo_s += self._prices.begun_s
+            solo_s += self._prices.piece_s(job.prefilled, tokens)
+            sampled += tokens == left
+        of_slots = {job.row.slot: tokens for job, tokens in taken}
+        if not self._unified:
+            of_slots |= dict.fromkeys((job.row.slot for job in decoding.jobs), 1)
+            passes = batch_passes(of_slots, self._prices.ubatch_tokens, False)
+        else:
+            passes = batch_passes({0: decoding.count + sum(of_slots.values())}, self._prices.ubatch_tokens, True)
+        solo_s += self._prices.passes_s(passes, sampled)
+        self._pieces = taken
+        self._machine.start(self._cost.demand("prefill", solo_s, len(passes), max(1, sampled)), self._end_batch)
 
-    def _decode_run(self, jobs: list[Job]) -> Any:
-        steps = min(job.row.output_tokens - job.generated for job in jobs)
-        solo_s = self._cost.decode_s([job.depth for job in jobs], steps)
-        activity = self._machine.start(self._demand("decode", solo_s, steps))
-        self._decoding = (activity, jobs, steps)
-        yield activity.done
-        done_steps = self._decoding[2]
-        self._decoding = None
-        for job in jobs:
-            job.generated += done_steps
-        self._release(jobs)
+    def _end_batch(self, activity: Activity) -> None:
+        self.worked_s += activity.demand.solo_s
+        decoding = self._decoding
+        if decoding.count:
+            decoding.steps += 1
+        ended = decoding.finished() if decoding.count else []
+        now_s = self._env.now
+        for job, tokens in self._pieces:
+            job.prefilled += tokens
+            row = job.row
+            if not row.prompt_tokens - job.prefilled:
+                self._prompts.remove((row.slot, job))
+                row.first_token_s = now_s
+                row.prefill_slowdown = _ratio(now_s - row.prefill_start_s, self.worked_s - job.solo_s)
+                job.solo_s = self.worked_s
+                if row.output_tokens > 1:
+                    decoding.add(job, row.output_tokens - 1)
+                else:
+                    ended.append(job)
+        if len(ended) > 1:
+            ended.sort(key=_slot)
+        for job in ended:
+            self._release(job)
+        self._step()
 
-    def _shorten_decoding(self, activity: Activity, jobs: list[Job], steps: int) -> None:
+    def _begin_run(self) -> None:
+        steps = self._decoding.steps_left
+        self._run_steps = steps
+        self._run = self._machine.start(
+            self._cost.demand("decode", self._decoding.run_s(steps), steps, self._decoding.count), self._end_run
+        )
+
+    def _end_run(self, activity: Activity) -> None:
+        self.worked_s += activity.target_s
+        self._run = None
+        decoding = self._decoding
+        decoding.steps += self._run_steps
+        for job in decoding.finished():
+            self._release(job)
+        self._step()
+
+    def _shorten(self) -> None:
         """End the run after the step that is under way, so that a new request is seen there."""
-        done_s = self._machine.progress_s(activity)
-        depths = [job.depth for job in jobs]
-        low, high = 0, steps  # smallest number of steps whose work is not yet exceeded
-        while low < high:
-            middle = (low + high) // 2
-            if self._cost.decode_s(depths, middle) < done_s:
-                low = middle + 1
-            else:
-                high = middle
-        ending = max(1, low)
-        if ending < steps:
-            self._decoding = (activity, jobs, ending)
-            self._machine.end_at(activity, self._cost.decode_s(depths, ending))
+        run = self._run
+        assert run is not None
+        steps = self._decoding.steps_within(self._machine.progress_s(run), self._run_steps)
+        if steps < self._run_steps:
+            self._run_steps = steps
+            self._machine.end_at(run, self._decoding.run_s(steps))
 
-    def _release(self, jobs: list[Job]) -> None:
-        for slot in self._slots:
-            job = slot.job
-            if job is not None and job in jobs and job.generated >= job.row.output_tokens:
-                job.row.finish_s = self._env.now
-                slot.job = None
-                slot.used_s = self._env.now
-                job.finished.succeed()
+    def _release(self, job: Job) -> None:
+        row = job.row
+        row.finish_s = self._env.now
+        row.decode_slowdown = _ratio(row.finish_s - row.first_token_s, self.worked_s - job.solo_s)
+        self._slots.release(job, self._env.now)
+        self._finished(job)
 
-    def _demand(self, phase: Phase, solo_s: float, passes: int) -> Demand:
-        layers = float(passes * self._cost.spec.shape.n_trunk_layers)
-        return Demand(phase, self._cost.threads, self._cost.yielding, solo_s, layers, self._stacked)
+
+def _slot(job: Job) -> int:
+    return job.row.slot
+
+
+def _ratio(taken_s: float, alone_s: float) -> float:
+    return taken_s / alone_s if alone_s > 0.0 else 1.0

@@ -26,7 +26,8 @@ from mmpredict.cost.coefficients import Coefficients, Kernel, StepCoefficients
 from mmpredict.cost.loading import load_s
 from mmpredict.cost.memory import instance_memory
 from mmpredict.cost.overhead import EMBEDDED
-from mmpredict.cost.step import EXPERTS, PromptPiece, StepCost, StepFeatures, batch_features, decode_features, kernel_weight_s
+from mmpredict.cost.piece import PromptPiece
+from mmpredict.cost.step import EXPERTS, StepCost, StepFeatures, batch_features, decode_features, kernel_weight_s
 from mmpredict.errors import InputError, NotCalibratedError
 from mmpredict.models.cache import CacheOptions, cache_bytes
 from mmpredict.models.spec import ModelSpec
@@ -342,7 +343,7 @@ def test_exact_measurements_leave_no_error_but_the_floors(fitted: Coefficients) 
 def test_a_fitted_model_predicts_what_it_was_made_from(fitted: Coefficients, truth: dict[int, StepCoefficients]) -> None:
     spec = synthetic_spec(UNSEEN[0])
     for threads in (1, 2):
-        cost = CostModel(fitted).instance(spec, threads, None, OPTIONS)
+        cost = CostModel(fitted).instance(spec, threads, None, OPTIONS).prices
         exact = StepCost(truth[threads])
         assert cost.decode_s([100, 200], 50) == pytest.approx(exact.duration_s(decode_features(spec, [100, 200], 50)), rel=0.01)
         assert cost.batch_s([], [PromptPiece(0, 200, True)]) == pytest.approx(exact.duration_s(prefill(spec, 200)), rel=0.01)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmpredict.cost.chain import CostModel, InstanceCost
+from mmpredict.cost.chain import CostModel, InstanceCost, unmeasured_types
 from mmpredict.cost.coefficients import Coefficients, Kernel, StepCoefficients, read_coefficients
 from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw
 from mmpredict.cost.loading import load_s
@@ -36,8 +36,8 @@ def instance(
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=4), st.integers(1, 50))
 def test_between_measured_threads_the_cost_lies_between(coefficients: Coefficients, depths: list[int], steps: int) -> None:
     two, three, four = (instance(coefficients, threads) for threads in (2, 3, 4))
-    assert four.decode_s(depths, steps) < three.decode_s(depths, steps) < two.decode_s(depths, steps)
-    assert four.batch_s(depths, PROMPT) < three.batch_s(depths, PROMPT) < two.batch_s(depths, PROMPT)
+    assert four.prices.decode_s(depths, steps) < three.prices.decode_s(depths, steps) < two.prices.decode_s(depths, steps)
+    assert four.prices.batch_s(depths, PROMPT) < three.prices.batch_s(depths, PROMPT) < two.prices.batch_s(depths, PROMPT)
 
 
 def test_perfect_scaling_is_interpolated_without_error(coefficients: Coefficients) -> None:
@@ -53,20 +53,20 @@ def test_perfect_scaling_is_interpolated_without_error(coefficients: Coefficient
         return one.model_copy(update={**times, "kernels": kernels, "bandwidth_bytes_per_s": bandwidth})
 
     ideal = coefficients.model_copy(update={"steps": {1: scaled(1), 4: scaled(4)}})
-    alone_s = instance(ideal, 1).decode_s([10], 5)
+    alone_s = instance(ideal, 1).prices.decode_s([10], 5)
     for threads in (2, 3, 4):
-        assert instance(ideal, threads).decode_s([10], 5) == pytest.approx(alone_s / threads, rel=1e-9)
+        assert instance(ideal, threads).prices.decode_s([10], 5) == pytest.approx(alone_s / threads, rel=1e-9)
 
 
 def test_at_a_measured_number_of_threads_nothing_is_interpolated(coefficients: Coefficients) -> None:
     for threads, own in coefficients.steps.items():
         exact_s = StepCost(own).duration_s(decode_features(SPEC, [7, 9], 3))
-        assert instance(coefficients, threads).decode_s([7, 9], 3) == exact_s
+        assert instance(coefficients, threads).prices.decode_s([7, 9], 3) == pytest.approx(exact_s, rel=1e-12)
 
 
 def test_outside_the_measured_threads_the_nearest_counts(coefficients: Coefficients) -> None:
     only_two = coefficients.model_copy(update={"steps": {2: coefficients.steps[2]}})
-    assert len({instance(only_two, threads).decode_s([0], 1) for threads in (1, 2, 3, 4)}) == 1
+    assert len({instance(only_two, threads).prices.decode_s([0], 1) for threads in (1, 2, 3, 4)}) == 1
 
 
 def test_more_threads_than_cores_are_refused(coefficients: Coefficients) -> None:
@@ -79,25 +79,25 @@ def test_more_threads_than_cores_are_refused(coefficients: Coefficients) -> None
 def test_decode_adds_up_over_runs(coefficients: Coefficients, depths: list[int], first: int, second: int) -> None:
     cost = instance(coefficients, 2, draw=Draw(0, 3))
     later = [depth + first for depth in depths]
-    whole_s = cost.decode_s(depths, first + second)
-    assert cost.decode_s(depths, first) + cost.decode_s(later, second) == pytest.approx(whole_s, rel=1e-12, abs=1e-15)
+    whole_s = cost.prices.decode_s(depths, first + second)
+    assert cost.prices.decode_s(depths, first) + cost.prices.decode_s(later, second) == pytest.approx(whole_s, rel=1e-12, abs=1e-15)
 
 
 def test_interpolated_decode_adds_up_nearly(coefficients: Coefficients) -> None:
     # Geometric means of sums are not sums of geometric means; both measured neighbours grow alike, so little is lost.
     cost = instance(coefficients, 3)
-    steps_s = sum(cost.decode_s([100 + step], 1) for step in range(400))
-    assert cost.decode_s([100], 400) == pytest.approx(steps_s, rel=1e-3)
+    steps_s = sum(cost.prices.decode_s([100 + step], 1) for step in range(400))
+    assert cost.prices.decode_s([100], 400) == pytest.approx(steps_s, rel=1e-3)
 
 
 def test_the_waiting_rule_has_its_price_with_several_threads_only(coefficients: Coefficients) -> None:
     spinning, yielding = instance(coefficients, 2), instance(coefficients, 2, spincount=1000)
     assert yielding.yielding and not spinning.yielding
-    assert yielding.decode_s([5], 4) == pytest.approx(1.07 * spinning.decode_s([5], 4), rel=1e-12)
-    assert yielding.batch_s([], PROMPT) == pytest.approx(1.02 * spinning.batch_s([], PROMPT), rel=1e-12)
+    assert yielding.prices.decode_s([5], 4) == pytest.approx(1.07 * spinning.prices.decode_s([5], 4), rel=1e-12)
+    assert yielding.prices.batch_s([], PROMPT) == pytest.approx(1.02 * spinning.prices.batch_s([], PROMPT), rel=1e-12)
     single = instance(coefficients, 1, spincount=1000)
     assert not single.yielding
-    assert single.decode_s([5], 4) == instance(coefficients, 1).decode_s([5], 4)
+    assert single.prices.decode_s([5], 4) == instance(coefficients, 1).prices.decode_s([5], 4)
 
 
 def test_a_load_includes_the_cache_that_is_filled(coefficients: Coefficients) -> None:
@@ -108,11 +108,12 @@ def test_a_load_includes_the_cache_that_is_filled(coefficients: Coefficients) ->
 
 def test_an_unmeasured_type_is_flagged_and_spreads_wider(coefficients: Coefficients, make_spec: Callable[[str], ModelSpec]) -> None:
     known, unknown = SPEC, make_spec("smollm2-360m@q6_k")  # rows of 960 weights are stored as q8_0, those of 2560 as q6_k
-    assert instance(coefficients, 2, known).unmeasured_types() == set()
-    assert instance(coefficients, 2, unknown).unmeasured_types() == {"q6_k"}
+    assert unmeasured_types(known, coefficients) == set()
+    assert unmeasured_types(unknown, coefficients) == {"q6_k"}
 
     def spread(spec: ModelSpec) -> float:
-        return float(np.std(np.log([instance(coefficients, 2, spec, Draw(0, number)).decode_s([0], 1) for number in range(300)])))
+        costs = [instance(coefficients, 2, spec, Draw(0, number)) for number in range(300)]
+        return float(np.std(np.log([cost.prices.decode_s([0], 1) for cost in costs])))
 
     usual = float(np.hypot(coefficients.machine_log_spread, coefficients.model_log_spread["decode"]))
     assert spread(known) == pytest.approx(usual, rel=0.15)
@@ -121,14 +122,13 @@ def test_an_unmeasured_type_is_flagged_and_spreads_wider(coefficients: Coefficie
 
 def test_luck_belongs_to_the_model_and_the_machine_not_to_the_plan(coefficients: Coefficients) -> None:
     other = replace(SPEC, name="another")
-    median = instance(coefficients, 2).decode_s([5], 4)
+    median = instance(coefficients, 2).prices.decode_s([5], 4)
     for number in range(5):
         draw = Draw(0, number)
-        luck = instance(coefficients, 2, draw=draw).decode_s([5], 4) / median
-        assert instance(coefficients, 1, draw=draw).decode_s([9], 2) / instance(coefficients, 1).decode_s([9], 2) == pytest.approx(
-            luck
-        )
-        assert instance(coefficients, 2, other, draw).decode_s([5], 4) / median != pytest.approx(luck, rel=1e-6)
+        luck = instance(coefficients, 2, draw=draw).prices.decode_s([5], 4) / median
+        single, drawn = instance(coefficients, 1).prices, instance(coefficients, 1, draw=draw).prices
+        assert drawn.decode_s([9], 2) / single.decode_s([9], 2) == pytest.approx(luck)
+        assert instance(coefficients, 2, other, draw).prices.decode_s([5], 4) / median != pytest.approx(luck, rel=1e-6)
         machine = draw.factor("machine", coefficients.machine_log_spread)
         own = draw.factor(f"decode of {SPEC.name}", coefficients.model_log_spread["decode"])
         assert luck == pytest.approx(machine * own)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmpredict.cost.coefficients import Coefficients, Kernel
+from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.rates.operations import written_numbers
 from mmpredict.cost.step import (
     EXPERTS,
-    PromptPiece,
     StepCost,
     StepFeatures,
     attention_macs,

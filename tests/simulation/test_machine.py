@@ -31,6 +31,12 @@ def work(solo_s: float, threads: int = 1, yielding: bool = True) -> Demand:
     return Demand("decode", threads, yielding, solo_s, 10.0, False)
 
 
+def done_event(env: simpy.Environment, machine: Machine, demand: Demand) -> Any:
+    event = env.event()
+    machine.start(demand, lambda _: event.succeed())
+    return event
+
+
 def finish_times(contention: Any, jobs: Sequence[tuple[float, Demand]]) -> list[float]:
     """When each of (arrival, demand) is done."""
     env = simpy.Environment()
@@ -39,7 +45,7 @@ def finish_times(contention: Any, jobs: Sequence[tuple[float, Demand]]) -> list[
 
     def job(number: int, arrival_s: float, demand: Demand) -> Iterator[Any]:
         yield env.timeout(arrival_s)
-        yield machine.start(demand).done
+        yield done_event(env, machine, demand)
         finished[number] = env.now
 
     for number, (arrival_s, demand) in enumerate(jobs):
@@ -103,9 +109,7 @@ def test_late_in_a_long_simulation_work_still_ends(start_s: float) -> None:
 
 
 def started(env: simpy.Environment, machine: Machine, demand: Demand, ends: list[float]) -> Activity:
-    activity = machine.start(demand)
-    activity.done.callbacks.append(lambda _: ends.append(env.now))
-    return activity
+    return machine.start(demand, lambda _: ends.append(env.now))
 
 
 @pytest.mark.parametrize(
@@ -132,25 +136,24 @@ def test_work_can_be_ended_earlier_but_not_prolonged(target_s: float, end_s: flo
 def test_progress_is_seen_at_any_time() -> None:
     env = simpy.Environment()
     machine = Machine(env, FAIR)
-    first = machine.start(work(10.0))
+    first = machine.start(work(10.0), lambda _: None)
     env.run(until=3.0)
-    second = machine.start(work(10.0))
+    second = machine.start(work(10.0), lambda _: None)
     env.run(until=7.0)
     assert machine.progress_s(first) == pytest.approx(5.0)
     assert machine.progress_s(second) == pytest.approx(2.0)
 
 
-class Recording:
-    """A contention model that remembers which rates it gave out, and when."""
+class Recording(Machine):
+    """Remembers the rates of every company."""
 
-    def __init__(self, inner: Contention, env: simpy.Environment) -> None:
-        self.inner, self.env, self.cores = inner, env, inner.cores
+    def __init__(self, env: simpy.Environment, sharing: Contention) -> None:
+        super().__init__(env, sharing)
         self.log: list[tuple[float, dict[int, float]]] = []
 
-    def rates(self, running: Sequence[Demand]) -> list[float]:
-        found = self.inner.rates(running)
-        self.log.append((self.env.now, {id(demand): rate for demand, rate in zip(running, found, strict=True)}))
-        return found
+    def _rerate(self) -> None:
+        super()._rerate()
+        self.log.append((self._env.now, {id(activity.demand): activity.rate for activity in self._running}))
 
 
 jobs_of_any_kind = st.lists(
@@ -175,25 +178,26 @@ REAL = Contention(2, 0.9, 0.8, 0.6, 0.3, 0.05)
 @given(jobs_of_any_kind, st.sampled_from([FAIR, REAL, replace(REAL, cores=4)]))
 def test_work_is_conserved(jobs: list[tuple[float, Demand]], contention: Contention) -> None:
     env = simpy.Environment()
-    recording = Recording(contention, env)
-    machine = Machine(env, recording)  # type: ignore[arg-type]
+    machine = Recording(env, contention)
     own = [(arrival_s, replace(demand)) for arrival_s, demand in jobs]  # told apart by identity
     spans: dict[int, tuple[float, float]] = {}
 
     def job(arrival_s: float, demand: Demand) -> Iterator[Any]:
         yield env.timeout(arrival_s)
-        activity = machine.start(demand)
-        yield activity.done
-        spans[id(demand)] = (arrival_s, env.now)
-        assert activity.done_s == demand.solo_s
+        activity = machine.start(demand, ended)
+        assert activity.demand is demand
+
+    def ended(activity: Activity) -> None:
+        spans[id(activity.demand)] = (activity.started_s, env.now)
+        assert activity.done_s == activity.demand.solo_s
 
     for arrival_s, demand in own:
         env.process(job(arrival_s, demand))
     run_to_the_end(env)
     done = dict.fromkeys(spans, 0.0)
-    for (begin_s, rates), (end_s, _) in pairwise([*recording.log, (env.now, {})]):
+    for (begin_s, rates), (end_s, _) in pairwise([*machine.log, (env.now, {})]):
         for key, rate in rates.items():
-            done[key] += rate * max(0.0, min(end_s, spans[key][1]) - begin_s)  # rates are not asked for an idle machine
+            done[key] += rate * max(0.0, min(end_s, spans[key][1]) - begin_s)
     for _, demand in own:
         begin_s, end_s = spans[id(demand)]
         assert done[id(demand)] == pytest.approx(demand.solo_s, rel=1e-9)
@@ -221,7 +225,7 @@ def test_busy_cores_are_logged(jobs: list[tuple[float, Demand]], cores: int) -> 
     env = simpy.Environment()
     machine = Machine(env, replace(REAL, cores=cores))
     for _, demand in jobs:
-        machine.start(demand)
+        machine.start(demand, lambda _: None)
     run_to_the_end(env)
     assert machine.cores_log[0] == (0.0, min(cores, sum(demand.threads for _, demand in jobs)))
     assert machine.cores_log[-1] == (env.now, 0)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mmpredict.cost.chain import CostModel, InstanceCost
 from mmpredict.cost.coefficients import Coefficients, Estimate
 from mmpredict.cost.draw import Draw
-from mmpredict.cost.step import PromptPiece
+from mmpredict.cost.piece import PromptPiece
 from mmpredict.errors import InputError
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.catalog import uniform_spec
@@ -68,8 +68,8 @@ def cost_of(coefficients: Coefficients, name: str, threads: int = 4) -> Instance
 
 def alone_s(cost: InstanceCost, request: Request) -> float:
     """One request that has a server to itself."""
-    prompt_s = cost.batch_s([], [PromptPiece(0, request.prompt_tokens, True)])
-    return prompt_s + cost.decode_s([request.prompt_tokens], request.output_tokens - 1)
+    prompt_s = cost.prices.batch_s([], [PromptPiece(0, request.prompt_tokens, True)])
+    return prompt_s + cost.prices.decode_s([request.prompt_tokens], request.output_tokens - 1)
 
 
 def makespan_s(records: Records) -> float:
@@ -92,10 +92,10 @@ def test_one_request_is_timed_event_by_event(coefficients: Coefficients) -> None
     (row,) = run(coefficients, "parallel", Workload((request,))).requests
     sent_s = cost.load_s(False)
     prefill_s = sent_s + coefficients.request_s
-    first_s = prefill_s + cost.batch_s([], [PromptPiece(0, 200, True)])
+    first_s = prefill_s + cost.prices.batch_s([], [PromptPiece(0, 200, True)])
     assert (row.dispatched_s, row.load_wait_s) == pytest.approx((sent_s, sent_s))
     assert (row.prefill_start_s, row.first_token_s) == pytest.approx((prefill_s, first_s))
-    assert row.finish_s == pytest.approx(first_s + cost.decode_s([200], 49))
+    assert row.finish_s == pytest.approx(first_s + cost.prices.decode_s([200], 49))
 
 
 def test_a_single_model_is_the_same_under_every_strategy_but_for_the_price_of_yielding(coefficients: Coefficients) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -12,43 +12,72 @@ import ciw
 import numpy as np
 import pytest
 import simpy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients
-from mmpredict.cost.contention import Contention, Demand
-from mmpredict.cost.step import PromptPiece
+from mmpredict.cost.contention import Contention, Demand, Phase
+from mmpredict.cost.memory import MemoryParts
+from mmpredict.cost.piece import PromptPiece
+from mmpredict.cost.prices import StepPrices
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.catalog import uniform_spec
 from mmpredict.models.quantization.weight_types import weight_type
-from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import RequestRow
+from mmpredict.simulation.job import Job
 from mmpredict.simulation.machine import Machine
 from mmpredict.simulation.server import LlamaServer
 
 FAIR = Contention(1, 1.0, 1.0, 1.0, 1.0, 0.0)
-SPEC = uniform_spec("smollm2-135m", weight_type("q8_0"))
 
 
-@dataclass
-class RoundCost:
-    """10 ms for every prompt token and 1 s for every decode step, plus 100 ms for every sequence in it: times to do in the head."""
+class RoundPrices(StepPrices):
+    """10 ms for every prompt token and 1 s for every decode step, plus 100 ms for every sequence in it: times to do in the head.
 
-    spec: ModelSpec = SPEC
-    threads: int = 1
-    yielding: bool = False
-    batches: list[tuple[list[float], list[PromptPiece]]] = field(default_factory=list)
+    Attributes:
+        pieces: (start, tokens) of every piece of a prompt that was priced.
+        batches: (tokens, sampled) of every pass that was priced.
+    """
 
-    def batch_s(self, depths: Sequence[float], pieces: Sequence[PromptPiece]) -> float:
-        self.batches.append((list(depths), list(pieces)))
-        return 0.01 * sum(piece.tokens for piece in pieces) + 0.1 * len(depths)
+    def __init__(self) -> None:
+        super().__init__(100_000)
+        self.pieces: list[tuple[int, int]] = []
+        self.batches: list[tuple[int, int]] = []
 
-    def decode_s(self, depths: Sequence[float], steps: int) -> float:
-        return steps * (1.0 + 0.1 * len(depths))
+    def piece_s(self, start: int, tokens: int) -> float:
+        self.pieces.append((start, tokens))
+        return -0.09 * tokens  # the passes count a tenth of a second for every token
 
-    def passes(self, tokens: int) -> int:
-        return -(-tokens // 512)
+    def batch_pass_s(self, tokens: int, sampled: int) -> float:
+        self.batches.append((tokens, sampled))
+        return 0.1 * tokens
+
+    def _price_decode_pass(self, sequences: int) -> float:
+        return 1.0 + 0.1 * sequences
+
+    def _price_batch_pass(self, tokens: int, sampled: int) -> float:
+        raise AssertionError("not asked")
+
+
+class Cost:
+    """A server of any prices."""
+
+    memory = MemoryParts()
+    device_bytes = 0.0
+    stacked = False
+
+    def __init__(self, prices: StepPrices) -> None:
+        self.prices = prices
+
+    def load_s(self, cold: bool) -> float:
+        raise AssertionError("it is loaded")
+
+    def load_demand(self, solo_s: float) -> Demand:
+        raise AssertionError("it is loaded")
+
+    def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
+        return Demand(phase, 1, False, solo_s, float(passes), False)
 
 
 Asked = tuple[float, int, int]
@@ -60,21 +89,28 @@ def rows_of(requests: Sequence[Asked]) -> list[RequestRow]:
 
 
 def served(
-    requests: Sequence[Asked], slots: int = 4, batch_tokens: int = 2048, cost: Any = None, contention: Contention = FAIR
+    requests: Sequence[Asked],
+    slots: int = 4,
+    batch_tokens: int = 2048,
+    prices: StepPrices | None = None,
+    contention: Contention = FAIR,
+    unified: bool = True,
 ) -> list[RequestRow]:
     """The rows of requests that reach one server, alone on its machine."""
     env = simpy.Environment()
-    server = LlamaServer(env, Machine(env, contention), cost or RoundCost(), slots, batch_tokens, False)
+    finished: list[RequestRow] = []
+    cost = Cost(prices or RoundPrices())
+    server = LlamaServer(env, Machine(env, contention), cost, slots, batch_tokens, unified, lambda job: finished.append(job.row))
     rows = rows_of(requests)
 
     def client(row: RequestRow) -> Iterator[Any]:
         yield env.timeout(row.arrival_s)
-        yield server.submit(row)
-        assert env.now == row.finish_s
+        server.submit(Job(row))
 
-    processes = [env.process(client(row)) for row in rows]
+    for row in rows:
+        env.process(client(row))
     env.run()
-    assert all(process.triggered for process in processes)
+    assert sorted(row.request for row in finished) == sorted(row.request for row in rows)
     return rows
 
 
@@ -112,12 +148,12 @@ def test_an_arrival_during_decode_in_company_is_seen_at_the_end_of_the_step() ->
     # Another activity halves the speed all the time, so the step that ends at 3.2 of the work ends at 6.4.
     env = simpy.Environment()
     machine = Machine(env, FAIR)
-    machine.start(Demand("decode", 1, False, 1000.0, 1.0, False))
-    server = LlamaServer(env, machine, RoundCost(), 4, 2048, False)
+    machine.start(Demand("decode", 1, False, 1000.0, 1.0, False), lambda _: None)
+    server = LlamaServer(env, machine, Cost(RoundPrices()), 4, 2048, True, lambda _: None)
     first, second = rows_of([(0.0, 100, 10), (5.0, 50, 2)])
-    server.submit(first)
+    server.submit(Job(first))
     env.run(until=5.0)
-    server.submit(second)
+    server.submit(Job(second))
     env.run(until=40.0)
     assert times(first) == pytest.approx((0.0, 2.0, 21.0))
     assert times(second) == pytest.approx((6.4, 7.6, 10.0))
@@ -135,25 +171,27 @@ def test_several_arrivals_within_one_step_are_seen_together() -> None:
 
 
 def test_a_prompt_stalls_the_decoding_slots_for_its_whole_batch() -> None:
-    cost = RoundCost()
-    first, second = served([(0.0, 10, 4), (0.5, 1000, 1)], cost=cost)
+    prices = RoundPrices()
+    first, second = served([(0.0, 10, 4), (0.5, 1000, 1)], prices=prices)
     # step 0.1 .. 1.2, then 1000 prompt tokens with one token of the first, then its last token
     assert second.first_token_s == pytest.approx(1.2 + 10.0 + 0.1)
     assert first.finish_s == pytest.approx(11.3 + 1.1)
-    assert cost.batches[1] == ([11], [PromptPiece(0, 1000, True)])
+    assert prices.pieces == [(0, 10), (0, 1000)]
+    assert prices.batches == [(10, 1), (1001, 2)]
 
 
 def test_prompts_fill_the_batch_greedily_in_the_order_of_slots() -> None:
-    cost = RoundCost()
-    rows = served([(0.0, 250, 1), (0.0, 30, 1), (0.0, 120, 2)], slots=3, batch_tokens=100, cost=cost)
+    prices = RoundPrices()
+    rows = served([(0.0, 250, 1), (0.0, 30, 1), (0.0, 120, 2)], slots=3, batch_tokens=100, prices=prices)
     assert [row.slot for row in rows] == [2, 1, 0], "of equally old slots the last is taken"
-    assert cost.batches == [
-        ([], [PromptPiece(0, 100, False)]),  # slot 0 takes the whole batch
-        ([], [PromptPiece(100, 20, True), PromptPiece(0, 30, True), PromptPiece(0, 50, False)]),
-        ([120], [PromptPiece(50, 99, False)]),  # the decoding slot's token has its place first
-        ([], [PromptPiece(149, 100, False)]),
-        ([], [PromptPiece(249, 1, True)]),
+    assert prices.pieces == [
+        (0, 100),  # slot 0 takes the whole batch
+        *((100, 20), (0, 30), (0, 50)),
+        (50, 99),  # the decoding slot's token has its place first
+        (149, 100),
+        (249, 1),
     ]
+    assert prices.batches == [(100, 0), (100, 2), (100, 1), (100, 0), (1, 1)]
     assert rows[2].prefill_start_s == 0.0
     assert rows[1].prefill_start_s == rows[0].prefill_start_s == pytest.approx(1.0), "they start when there is room"
 
@@ -189,7 +227,7 @@ def workloads(span_s: float) -> st.SearchStrategy[list[Asked]]:
     return st.lists(st.tuples(arrivals, st.integers(1, 300), st.integers(1, 40)), min_size=1, max_size=8)
 
 
-def step_by_step(requests: Sequence[Asked], slots: int, batch_tokens: int, cost: Any) -> list[RequestRow]:
+def step_by_step(requests: Sequence[Asked], slots: int, batch_tokens: int, prices: StepPrices) -> list[RequestRow]:
     """The same rules, one step at a time: no events, no closed forms."""
 
     @dataclass
@@ -230,7 +268,7 @@ def step_by_step(requests: Sequence[Asked], slots: int, batch_tokens: int, cost:
                 parts.append((state, PromptPiece(state.prefilled, take, take == left)))
                 room -= take
         prompts_left = len(decoding) < len(states)
-        now_s += cost.batch_s(depths, [piece for _, piece in parts]) if prompts_left else cost.decode_s(depths, 1)
+        now_s += prices.batch_s(depths, [piece for _, piece in parts]) if prompts_left else prices.decode_s(depths, 1)
         for state in decoding:
             state.generated += 1
         for state, piece in parts:
@@ -246,29 +284,42 @@ def step_by_step(requests: Sequence[Asked], slots: int, batch_tokens: int, cost:
 
 
 @pytest.fixture(scope="module")
-def real_cost(coefficients: Coefficients) -> Callable[[int], Any]:
-    return lambda threads: CostModel(coefficients).instance(SPEC, threads, None, CacheOptions(65536, 4, 128))
+def real_prices(coefficients: Coefficients) -> Callable[[str, int], StepPrices]:
+    specs = {name: uniform_spec(name, weight_type("q8_0")) for name in ("smollm2-135m", "gemma3-270m")}
+    options = CacheOptions(65536, 4, 128)
+    return lambda name, threads: CostModel(coefficients).instance(specs[name], threads, None, options).prices
 
 
-@given(workloads(1.0), st.integers(1, 4), st.sampled_from([4, 64, 2048]), st.sampled_from([1, 2]))
+@given(
+    workloads(1.0),
+    st.integers(1, 4),
+    st.sampled_from([4, 64, 2048]),
+    st.sampled_from([1, 2]),
+    st.sampled_from(["smollm2-135m", "gemma3-270m"]),
+)
+@settings(max_examples=300)
 def test_closed_forms_equal_one_step_at_a_time(
-    real_cost: Callable[[int], Any], requests: list[Asked], slots: int, batch_tokens: int, threads: int
+    real_prices: Callable[[str, int], StepPrices],
+    requests: list[Asked],
+    slots: int,
+    batch_tokens: int,
+    threads: int,
+    model: str,
 ) -> None:
-    cost = real_cost(threads)
-    found = served(requests, slots, batch_tokens, cost, Contention(4, 1.0, 1.0, 1.0, 1.0, 0.0))
-    for mine, exact in zip(found, step_by_step(requests, slots, batch_tokens, cost), strict=True):
+    prices = real_prices(model, threads)
+    found = served(requests, slots, batch_tokens, prices, Contention(4, 1.0, 1.0, 1.0, 1.0, 0.0))
+    for mine, exact in zip(found, step_by_step(requests, slots, batch_tokens, prices), strict=True):
         assert times(mine) == pytest.approx(times(exact), rel=1e-9)
         assert mine.slot == exact.slot
 
 
 @given(workloads(6.0), st.integers(1, 4), st.sampled_from([1, 16, 2048]))
 def test_every_prompt_token_is_evaluated_once_and_times_are_in_order(requests: list[Asked], slots: int, batch_tokens: int) -> None:
-    cost = RoundCost()
-    rows = served(requests, slots, batch_tokens, cost)
-    pieces = [piece for _, batch in cost.batches for piece in batch]
-    assert sum(piece.tokens for piece in pieces) == sum(row.prompt_tokens for row in rows)
-    assert sum(piece.last for piece in pieces) == len(rows)
-    assert all(len(depths) + sum(piece.tokens for piece in batch) <= max(batch_tokens, slots) for depths, batch in cost.batches)
+    prices = RoundPrices()
+    rows = served(requests, slots, batch_tokens, prices)
+    assert sum(tokens for _, tokens in prices.pieces) == sum(row.prompt_tokens for row in rows)
+    assert sum(start == 0 for start, _ in prices.pieces) == len(rows)
+    assert all(tokens <= max(batch_tokens, slots) for tokens, _ in prices.batches)
     for row in rows:
         assert row.arrival_s <= row.prefill_start_s < row.first_token_s <= row.finish_s
         assert row.finish_s - row.first_token_s >= (row.output_tokens - 1) * 0.1 - 1e-9, "one token a step, of 0.1 s or more"

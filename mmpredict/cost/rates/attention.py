@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mmpredict.cost.piece import cells_seen
 from mmpredict.models.cache import WITHOUT_CACHE
 from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.shape import Shape
@@ -44,9 +45,7 @@ class AttentionLayers:
 
     def cells(self, first: float, tokens: float) -> float:
         """Cells that consecutive tokens of one sequence see, summed over the tokens: Σ_{j=1..tokens} min(first + j, limit)."""
-        growing = min(tokens, max(0.0, self.limit - first))
-        rest = tokens - growing
-        return growing * first + growing * (growing + 1) / 2 + (rest * self.limit if rest else 0.0)
+        return cells_seen(first, tokens, self.limit)
 
 
 @lru_cache(1024)

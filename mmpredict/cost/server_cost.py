@@ -1,0 +1,77 @@
+"""What the simulator asks about a server and about its machine, wherever the numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from mmpredict.cost.contention import Demand, Phase, Sharing
+from mmpredict.cost.memory import MemoryParts
+from mmpredict.cost.prices import StepPrices
+from mmpredict.models.cache import CacheOptions
+from mmpredict.models.spec import ModelSpec
+
+
+class ServerCost(Protocol):
+    """What one server costs, alone on the machine, in one simulation run.
+
+    Attributes:
+        prices: of its steps.
+        memory: what it takes of the machine's main memory.
+        device_bytes: what it takes of a GPU's own memory [bytes].
+        stacked: whether its threads fall onto one core in company.
+    """
+
+    prices: StepPrices
+    memory: MemoryParts
+    device_bytes: float
+    stacked: bool
+
+    def load_s(self, cold: bool) -> float:
+        """Time from process start to ready; ``cold``: the file comes from storage [s]."""
+
+    def load_demand(self, solo_s: float) -> Demand:
+        """What a load of ``solo_s`` asks of the machine."""
+
+    def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
+        """What ``solo_s`` of work in ``passes`` passes through the model asks of the machine.
+
+        Args:
+            phase: what is done.
+            solo_s: how long it takes alone [s].
+            passes: through the model [1].
+            sequences: sampled in each [1].
+        """
+
+
+class MachineCosts(Protocol):
+    """Costs of every server of a machine, and what they cost each other, in one simulation run.
+
+    Attributes:
+        sharing: how activities slow each other.
+        request_s: client and HTTP time per request [s].
+    """
+
+    @property
+    def sharing(self) -> Sharing:
+        """See the class."""
+
+    @property
+    def request_s(self) -> float:
+        """See the class."""
+
+    def instance(
+        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched_tokens: int | None = None
+    ) -> ServerCost:
+        """Costs of one server.
+
+        Args:
+            spec: its model.
+            threads: its worker threads [1].
+            spincount: its waiting rule (``GOMP_SPINCOUNT``), ``None`` for the runtime's default.
+            options: context, slots, batch and cache.
+            touched_tokens: largest batch that the requests can make (``cost.memory``) [tokens].
+        """
+
+    def stacked(self, spinning: Sequence[str]) -> set[str]:
+        """Which of several servers that spin while they wait get their threads stacked on one core when they compete."""

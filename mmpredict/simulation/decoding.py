@@ -1,0 +1,122 @@
+"""Sequences that decode in lock step, a token each per step: what a run of such steps takes, in closed form."""
+
+from __future__ import annotations
+
+import math
+from heapq import heappop, heappush
+from itertools import pairwise
+
+from mmpredict.cost.piece import cells_seen
+from mmpredict.cost.prices import StepPrices
+from mmpredict.simulation.job import Job
+
+
+class Decoding:
+    """The decoding sequences of one server.
+
+    Depths are kept relative to the steps made, so that a step changes one number, however many sequences there are. Without
+    windows what attention sees depends on the sum of the depths alone.
+
+    Args:
+        prices: of the server's steps.
+        unified: whether sequences share the cells of the cache; otherwise a pass holds neighbouring slots only.
+    """
+
+    def __init__(self, prices: StepPrices, unified: bool) -> None:
+        self._prices = prices
+        self._unified = unified
+        self._windowed = any(math.isfinite(limit) for limit in prices.limits)
+        self._cell_s = sum(prices.decode_cell_s)
+        self._batch_cell_s = sum(prices.batch_cell_s)
+        self._ends: list[tuple[int, int, Job]] = []
+        self._base_sum = 0
+        self._pass_s = 0.0
+        self.count = 0
+        self.steps = 0
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The sequences, in no order."""
+        return [job for _, _, job in self._ends]
+
+    @property
+    def steps_left(self) -> int:
+        """Steps until the first sequence has all its tokens [1]."""
+        return self._ends[0][0] - self.steps
+
+    def add(self, job: Job, tokens_left: int) -> None:
+        """A sequence whose prompt is done and whose first token is sampled begins; it has 1 or more tokens to come."""
+        job.base = job.row.prompt_tokens - self.steps
+        job.ends_at = self.steps + tokens_left
+        heappush(self._ends, (job.ends_at, job.row.slot, job))
+        self._base_sum += job.base
+        self.count += 1
+        self._reprice()
+
+    def finished(self) -> list[Job]:
+        """Take out the sequences that have all their tokens, in order of their slots."""
+        ends, done = self._ends, []
+        while ends and ends[0][0] <= self.steps:
+            job = heappop(ends)[2]
+            self._base_sum -= job.base
+            done.append(job)
+        if done:
+            self.count -= len(done)
+            self._reprice()
+        return done
+
+    def run_s(self, steps: int) -> float:
+        """What the next ``steps`` steps take alone on the machine [s]."""
+        if not self._windowed:
+            depths = self._base_sum + self.count * self.steps
+            return steps * (self._pass_s + self._cell_s * (depths + self.count * (steps + 1) / 2))
+        seen_s = 0.0
+        for limit, price in zip(self._prices.limits, self._prices.decode_cell_s, strict=True):
+            seen_s += price * sum(cells_seen(job.base + self.steps, steps, limit) for _, _, job in self._ends)
+        return steps * self._pass_s + seen_s
+
+    def steps_within(self, work_s: float, steps: int) -> int:
+        """Smallest number of steps, at least 1 and at most ``steps``, that take ``work_s`` or longer."""
+        low, high = 1, steps
+        if not self._windowed:  # a quadratic has a root: the answer is it or a neighbour, should rounding have it so
+            square = self._cell_s * self.count / 2
+            linear = self._pass_s + self._cell_s * (self._base_sum + self.count * self.steps) + square
+            root = 2 * work_s / (linear + math.sqrt(linear * linear + 4 * square * work_s)) if work_s > 0 else 0.0
+            low, high = max(1, min(steps, int(root) - 1)), min(steps, int(root) + 2)
+        while low < high:
+            middle = (low + high) // 2
+            if self.run_s(middle) < work_s:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def seen_in_batch_s(self) -> float:
+        """What attention of a token of each costs in a batch with prompts [s]."""
+        if not self._windowed:
+            return self._batch_cell_s * (self._base_sum + self.count * (self.steps + 1))
+        return sum(
+            price * min(job.base + self.steps + 1, limit)
+            for limit, price in zip(self._prices.limits, self._prices.batch_cell_s, strict=True)
+            for _, _, job in self._ends
+        )
+
+    def _reprice(self) -> None:
+        if not self.count:
+            self._pass_s = 0.0
+        elif self._unified:
+            self._pass_s = self._prices.decode_pass_s(self.count)
+        else:
+            slots = sorted(job.row.slot for job in self.jobs)
+            self._pass_s = sum(map(self._prices.decode_pass_s, _runs(slots)))
+
+
+def _runs(slots: list[int]) -> list[int]:
+    """Lengths of runs of neighbouring numbers."""
+    lengths = [1]
+    for before, after in pairwise(slots):
+        if after == before + 1:
+            lengths[-1] += 1
+        else:
+            lengths.append(1)
+    return lengths

@@ -1,0 +1,40 @@
+"""A request inside a server."""
+
+from __future__ import annotations
+
+from mmpredict.results.columns import RequestRow
+
+
+class Job:
+    """One request on its way through a server.
+
+    Attributes:
+        row: its record, filled in as it goes.
+        session: conversation that it belongs to; empty for none.
+        shared_tokens: tokens at the beginning of its prompt that its session may have left in a cache [tokens].
+        prefilled: prompt tokens that are in the cache [tokens].
+        base: cells of its sequence less the decode steps that its server has made [tokens].
+        ends_at: number of its server's decode steps after which it has all its tokens [1].
+        solo_s: work alone that its server had done when its present phase began [s].
+    """
+
+    __slots__ = ("base", "ends_at", "prefilled", "row", "session", "shared_tokens", "solo_s")
+
+    def __init__(self, row: RequestRow, session: str = "", shared_tokens: int = 0) -> None:
+        self.row = row
+        self.session = session
+        self.shared_tokens = shared_tokens
+        self.prefilled = 0
+        self.base = 0
+        self.ends_at = 0
+        self.solo_s = 0.0
+
+    @property
+    def arrival_s(self) -> float:
+        """When the request came [s]."""
+        return self.row.arrival_s
+
+    @property
+    def prompt_left(self) -> int:
+        """Prompt tokens not yet evaluated [tokens]."""
+        return self.row.prompt_tokens - self.prefilled

@@ -1,0 +1,64 @@
+"""The slots of one llama-server: which idle one a request takes, and what its cache still holds."""
+
+from __future__ import annotations
+
+from bisect import insort
+
+from mmpredict.simulation.job import Job
+
+SIMILARITY = 0.1
+"""Part of a prompt that a slot's cache must hold for its sake to be chosen (``--slot-prompt-similarity``)."""
+
+
+class Slots:
+    """Slots of a server.
+
+    Args:
+        count: how many [1].
+    """
+
+    def __init__(self, count: int) -> None:
+        # Used longest ago first; of equally old ones llama-server takes the last.
+        self.idle: list[tuple[float, int]] = [(-1.0, -number) for number in reversed(range(count))]
+        self._used_s = [-1.0] * count
+        self._holds: list[tuple[str, int]] = [("", 0)] * count  # session, and its cells
+        self._slot_of: dict[str, int] = {}  # session → slot that holds it
+
+    def take(self, job: Job) -> None:
+        """Put a job into an idle slot, and take from the slot's cache what is there."""
+        number = self._similar(job) if job.session else None
+        if number is None:
+            number = -self.idle.pop(0)[1]
+        else:
+            self.idle.remove((self._used_s[number], -number))
+        session, cells = self._holds[number]
+        if session and session == job.session:
+            job.prefilled = job.row.cached_tokens = _reusable(job, cells)
+        elif session:
+            del self._slot_of[session]
+        self._holds[number] = ("", 0)
+        job.row.slot = number
+
+    def release(self, job: Job, now_s: float) -> None:
+        """A job has its last token; its cells stay until another request takes the slot."""
+        number = job.row.slot
+        self._used_s[number] = now_s
+        insort(self.idle, (now_s, -number))
+        if job.session:
+            elsewhere = self._slot_of.get(job.session, number)
+            if elsewhere != number:
+                self._holds[elsewhere] = ("", 0)  # an older state of the conversation
+            self._holds[number] = (job.session, job.row.prompt_tokens + job.row.output_tokens - 1)
+            self._slot_of[job.session] = number
+
+    def _similar(self, job: Job) -> int | None:
+        """The idle slot that holds enough of the prompt's beginning."""
+        number = self._slot_of.get(job.session)
+        if number is None or (self._used_s[number], -number) not in self.idle:
+            return None
+        return number if _reusable(job, self._holds[number][1]) > SIMILARITY * job.row.prompt_tokens else None
+
+
+def _reusable(job: Job, cells: int) -> int:
+    """Prompt tokens that need no evaluation; the last one always does [tokens]."""
+    return min(job.shared_tokens, cells, job.row.prompt_tokens - 1)
