@@ -10,7 +10,7 @@ from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import Phase
 from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.prices import StepPrices
-from mmpredict.cost.rates.attention import attention_layers
+from mmpredict.cost.rates.attention import attention_layers, is_cached
 from mmpredict.cost.step import CELL_TYPE, StepCost, StepFeatures, attention_macs, batch_features, decode_features
 from mmpredict.models.spec import ModelSpec
 
@@ -42,6 +42,8 @@ class CalibratedPrices(StepPrices):
         for layers in attention_layers(spec.shape):
             cell_bytes[layers.limit] += layers.cell_bytes(CELL_TYPE, CELL_TYPE)
         self.limits = tuple(widths)
+        plain = self.limits == (math.inf,) and is_cached(spec.shape)
+        self._plain_width = widths[math.inf] if plain else 0.0  # of models that see everything before, in every layer
         seen_s = tuple(
             self._between(lambda cost, limit=limit: _cell_s(cost, widths[limit], cell_bytes[limit]))  # type: ignore[misc]
             for limit in widths
@@ -51,6 +53,8 @@ class CalibratedPrices(StepPrices):
 
     def piece_s(self, start: int, tokens: int) -> float:
         """See ``StepPrices``."""
+        if self._plain_width:
+            return self._prompt_mac_s * self._plain_width * (tokens * start + tokens * (tokens + 1) / 2)
         return self._prompt_mac_s * attention_macs(self._spec, start, tokens)
 
     def _price_decode_pass(self, sequences: int) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mmpredict.results.columns import RequestRow
 from mmpredict.results.records import Records
+from mmpredict.results.request_table import RequestTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,35 +56,41 @@ METRICS = (
 """The metrics that are predicted with an interval and compared with measurements."""
 
 
-def inter_token_latency_s(row: RequestRow) -> float:
-    """(last − first token) ÷ (n − 1) [s]; ``nan`` for fewer than two tokens."""
-    return (row.finish_s - row.first_token_s) / (row.output_tokens - 1) if row.output_tokens > 1 else math.nan
-
-
 def summarize(records: Records) -> Summary:
     """Compute the summary of a run."""
-    done = [row for row in records.requests if row.status == "ok"]
-    memory = [row.used for row in records.states if row.resource == "memory"]
-    start_s = min((row.arrival_s for row in records.requests), default=math.nan)
-    complete = bool(done) and len(done) == len(records.requests)
-    makespan_s = max(row.finish_s for row in done) - start_s if complete else math.nan
-    ttft = [row.first_token_s - row.arrival_s for row in done]
-    itl = [value for row in done if not math.isnan(value := inter_token_latency_s(row))]
-    e2e = [row.finish_s - row.arrival_s for row in done]
+    memory = (row.used for row in records.states if row.resource == "memory")
+    return summarize_table(RequestTable(records.requests), max(memory, default=math.nan))
+
+
+def summarize_table(table: RequestTable, memory_peak_bytes: float = math.nan) -> Summary:
+    """Compute the summary of many requests.
+
+    Args:
+        table: requests.
+        memory_peak_bytes: largest memory of all instances together [bytes].
+    """
+    ok = table.ok
+    arrival_s, first_s, finish_s = (table.times_s(name)[ok] for name in ("arrival_s", "first_token_s", "finish_s"))
+    tokens = table.tokens("output_tokens")[ok]
+    complete = bool(len(tokens)) and len(tokens) == len(table)
+    makespan_s = float(finish_s.max() - arrival_s.min()) if complete else math.nan
+    several = tokens > 1
+    ttft_p50_s, ttft_p95_s = _percentiles(first_s - arrival_s, (50, 95))
+    e2e_p50_s, e2e_p95_s = _percentiles(finish_s - arrival_s, (50, 95))
+    (itl_p50_s,) = _percentiles((finish_s - first_s)[several] / (tokens[several] - 1), (50,))
     return Summary(
         makespan_s=makespan_s,
-        throughput_tokens_per_s=sum(row.output_tokens for row in done) / makespan_s if complete else math.nan,
-        ttft_p50_s=percentile(ttft, 50),
-        ttft_p95_s=percentile(ttft, 95),
-        itl_p50_s=percentile(itl, 50),
-        e2e_p50_s=percentile(e2e, 50),
-        e2e_p95_s=percentile(e2e, 95),
-        memory_peak_bytes=max(memory, default=math.nan),
-        completed=len(done),
-        failed=len(records.requests) - len(done),
+        throughput_tokens_per_s=float(tokens.sum()) / makespan_s if complete else math.nan,
+        ttft_p50_s=ttft_p50_s,
+        ttft_p95_s=ttft_p95_s,
+        itl_p50_s=itl_p50_s,
+        e2e_p50_s=e2e_p50_s,
+        e2e_p95_s=e2e_p95_s,
+        memory_peak_bytes=memory_peak_bytes,
+        completed=len(tokens),
+        failed=len(table) - len(tokens),
     )
 
 
-def percentile(values: list[float], rank: float) -> float:
-    """The ``rank``-th percentile, linearly interpolated; ``nan`` for no values."""
-    return float(np.percentile(values, rank)) if values else math.nan
+def _percentiles(values: NDArray[np.float64], ranks: Sequence[float]) -> list[float]:
+    return [float(value) for value in np.percentile(values, ranks)] if len(values) else [math.nan] * len(ranks)

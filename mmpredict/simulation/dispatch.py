@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from heapq import heappush, heapreplace
 from typing import Protocol
 
 from mmpredict.errors import InputError
@@ -10,8 +11,16 @@ from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.workload.request import Request, Workload
 
 
+def serving(plan: Plan) -> dict[str, str]:
+    """Instance that serves each model: the first, should several do."""
+    found: dict[str, str] = {}
+    for instance in plan.instances:
+        found.setdefault(instance.model, instance.name)
+    return found
+
+
 def assign(plan: Plan, workload: Workload) -> dict[str, str]:
-    """Instance of every request: the one that serves its model (the first, should several do).
+    """Instance of every request.
 
     Returns:
         request id → instance name.
@@ -19,39 +28,72 @@ def assign(plan: Plan, workload: Workload) -> dict[str, str]:
     Raises:
         InputError: a request asks for a model that no instance serves.
     """
-    serving: dict[str, str] = {}
-    for instance in plan.instances:
-        serving.setdefault(instance.model, instance.name)
-    for request in workload.requests:
-        if request.model not in serving:
+    of_model = serving(plan)
+    return {request.id: instance_for(request, of_model, plan.strategy) for request in workload.requests}
+
+
+def instance_for(request: Request, of_model: Mapping[str, str], strategy: str) -> str:
+    """Instance of a request.
+
+    Raises:
+        InputError: it asks for a model that no instance serves.
+    """
+    name = of_model.get(request.model)
+    if name is None:
+        raise InputError(f"request {request.id!r} asks for {request.model!r}, which no instance of plan {strategy!r} serves")
+    return name
+
+
+class ContextCheck:
+    """Makes sure that requests fit: each into a slot's own cache, or those in flight together into the cache that all share.
+
+    Args:
+        plan: instances and stages.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._instances = {instance.name: instance for instance in plan.instances}
+        self._together = {
+            name: min(self._instances[name].slots, stage.concurrency or self._instances[name].slots)
+            for stage in plan.stages
+            for name in stage.instances
+        }
+        self._largest: dict[str, list[int]] = {name: [] for name in self._instances}
+
+    def add(self, request: Request, name: str) -> None:
+        """A request more for an instance.
+
+        Raises:
+            InputError: it does not fit.
+        """
+        instance, largest = self._instances[name], self._largest[name]
+        size = request.prompt_tokens + request.output_tokens
+        together = self._together.get(name, instance.slots) if instance.unified else 1
+        if len(largest) < together:
+            heappush(largest, size)
+        elif size > largest[0]:
+            heapreplace(largest, size)
+        else:
+            return
+        holds, what = (instance.context_tokens, "context that its slots share")
+        if not instance.unified:
+            holds, what = (instance.cache.slot_cells, "part of the context that is each slot's own")
+        if (needed := sum(largest)) > holds:
             raise InputError(
-                f"request {request.id!r} asks for {request.model!r}, which no instance of plan {plan.strategy!r} serves"
+                f"{name}: the {len(largest)} largest requests in flight together need {needed} "
+                f"tokens, the {what} holds {holds}; raise server.context_tokens"
             )
-    return {request.id: serving[request.model] for request in workload.requests}
 
 
 def check_context(plan: Plan, workload: Workload, instance_of: Mapping[str, str]) -> None:
-    """Make sure that requests fit: each into a slot's own cache, or those in flight together into the cache that all share.
+    """Make sure that all requests of a workload fit into the contexts of their instances (see ``ContextCheck``).
 
     Raises:
         InputError: they do not.
     """
-    for stage in plan.stages:
-        for name in stage.instances:
-            instance = plan.instance(name)
-            sizes = sorted(
-                (request.prompt_tokens + request.output_tokens for request in workload.requests if instance_of[request.id] == name),
-                reverse=True,
-            )
-            together = min(instance.slots, stage.concurrency or instance.slots) if instance.unified else 1
-            holds, what = (instance.context_tokens, "context that its slots share")
-            if not instance.unified:
-                holds, what = (instance.cache.slot_cells, "part of the context that is each slot's own")
-            if sum(sizes[:together]) > holds:
-                raise InputError(
-                    f"{name}: the {min(together, len(sizes))} largest requests in flight together need {sum(sizes[:together])} "
-                    f"tokens, the {what} holds {holds}; raise server.context_tokens"
-                )
+    check = ContextCheck(plan)
+    for request in workload.requests:
+        check.add(request, instance_of[request.id])
 
 
 def largest_batch(instance: InstancePlan, prompt_tokens: Sequence[int]) -> int:

@@ -135,11 +135,11 @@ class Machine:
             return  # the company has changed since; a newer event waits
         self._settle()
         running = self._running
-        rounding_s = _CLOCK_STEPS * math.ulp(self._env.now)
-        finished = [a for a in running if a.target_s - a.done_s <= _DONE_FRACTION * a.target_s + rounding_s]
-        if len(finished) == len(running):
-            running.clear()
+        if len(running) == 1:
+            finished, self._running = running, []
         else:
+            rounding_s = _CLOCK_STEPS * math.ulp(self._env.now)
+            finished = [a for a in running if a.target_s - a.done_s <= _DONE_FRACTION * a.target_s + rounding_s]
             self._running = [activity for activity in running if activity not in finished]
         self._completing = True  # what ends now may begin anew: the company is looked at once, when all have
         for activity in finished:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import simpy
 
 from mmpredict.cost.server_cost import MachineCosts
-from mmpredict.errors import MmpredictError
+from mmpredict.errors import InputError, MmpredictError
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import RequestRow, StateRow
 from mmpredict.results.records import Records
-from mmpredict.simulation.dispatch import assign, check_context, largest_batch
+from mmpredict.results.request_table import RequestTable
+from mmpredict.simulation.dispatch import ContextCheck, assign, check_context, instance_for, largest_batch, serving
 from mmpredict.simulation.fleet import Fleet, Instance
 from mmpredict.simulation.fronts.front import Front
 from mmpredict.simulation.fronts.stages import Stages
@@ -46,68 +48,113 @@ def simulate(
     Raises:
         InputError: a request asks for a model that the plan does not serve, or the plan cannot run on the machine.
     """
-    return _Run(plan, workload, specs, costs, memory_capacity_bytes, cold).records()
+    instance_of = assign(plan, workload)
+    check_context(plan, workload, instance_of)
+    prompts: dict[str, list[int]] = {instance.name: [] for instance in plan.instances}
+    for request in workload.requests:
+        prompts[instance_of[request.id]].append(request.prompt_tokens)
+    touched = {name: largest_batch(plan.instance(name), mine) for name, mine in prompts.items()}
+    run = _Run(plan, specs, costs, memory_capacity_bytes, cold)
+    follow = any(request.after for request in workload.requests)
+    run.through(workload.requests, Counter(instance_of.values()), touched, run.result.requests.append, follow)
+    for time_s, cores in run.machine.cores_log:
+        run.result.states.append(StateRow(time_s, "cores", cores, run.machine.cores))
+    return run.result.sort()
+
+
+def simulate_stream(
+    plan: Plan,
+    requests: Iterable[Request],
+    specs: Mapping[str, ModelSpec],
+    costs: MachineCosts,
+    memory_capacity_bytes: float,
+    cold: bool = False,
+) -> RequestTable:
+    """Simulate requests that are too many to keep: they are read as they arrive, and only their numbers remain.
+
+    Args:
+        plan: instances, all in one stage.
+        requests: in order of arrival.
+        specs, costs, memory_capacity_bytes, cold: see ``simulate``.
+
+    Raises:
+        InputError: the plan has several stages, a request asks for a model that it does not serve, or does not fit.
+    """
+    if len(plan.stages) != 1:
+        raise InputError(f"plan {plan.strategy!r} has {len(plan.stages)} stages; a stream of requests never ends one")
+    table = RequestTable()
+    run = _Run(plan, specs, costs, memory_capacity_bytes, cold, detail=False)
+    check, of_model = ContextCheck(plan), serving(plan)
+
+    def checked() -> Iterable[Request]:
+        for request in requests:
+            check.add(request, instance_for(request, of_model, plan.strategy))
+            yield request
+
+    run.through(checked(), None, {}, table.add, follow=True)
+    return table
 
 
 @dataclass(slots=True)
 class _Run:
     plan: Plan
-    workload: Workload
     specs: Mapping[str, ModelSpec]
     costs: MachineCosts
     memory_capacity_bytes: float
     cold: bool
+    detail: bool = True
     env: Any = field(default_factory=simpy.Environment)
     result: Records = field(default_factory=lambda: Records("simulated"))
+    machine: Machine = field(init=False)
     front: Front = field(init=False)
     source: Source = field(init=False)
+    keep: Callable[[RequestRow], None] = field(init=False)
+    ended: int = 0
 
-    def records(self) -> Records:
-        instance_of = assign(self.plan, self.workload)
-        check_context(self.plan, self.workload, instance_of)
-        machine = Machine(self.env, self.costs.sharing)
-        fleet = self._fleet(machine, instance_of)
-        self.front = self._stages(fleet, instance_of)
-        self.front.open()
-        follow = any(request.after for request in self.workload.requests)
-        self.source = Source(self.env, self.workload.requests, self._arrive, follow)
-        fleet.finished = self._finished
-        self.env.run()
-        done = sum(row.finish_s == row.finish_s or row.status != "ok" for row in self.result.requests)
-        if done != len(self.workload.requests):
-            raise MmpredictError(f"plan {self.plan.strategy!r}: the simulation stopped before its last request; this is a defect")
-        for time_s, cores in machine.cores_log:
-            self.result.states.append(StateRow(time_s, "cores", cores, machine.cores))
-        return self.result.sort()
-
-    def _fleet(self, machine: Machine, instance_of: Mapping[str, str]) -> Fleet:
-        prompts: dict[str, list[int]] = {instance.name: [] for instance in self.plan.instances}
-        for request in self.workload.requests:
-            prompts[instance_of[request.id]].append(request.prompt_tokens)
-        touched = {name: largest_batch(self.plan.instance(name), mine) for name, mine in prompts.items()}
+    def through(
+        self,
+        requests: Iterable[Request],
+        expected: Mapping[str, int] | None,
+        touched: Mapping[str, int],
+        keep: Callable[[RequestRow], None],
+        follow: bool,
+    ) -> None:
+        """Run until every request has ended; ``expected``: how many each instance will get, where that is known."""
+        self.keep = keep
+        self.machine = Machine(self.env, self.costs.sharing, log=self.detail)
         cached = frozenset() if self.cold else frozenset(instance.model for instance in self.plan.instances)
-        return Fleet(
+        fleet = Fleet(
             self.env,
             self.plan.instances,
             self.specs,
             self.costs,
-            machine,
+            self.machine,
             self.memory_capacity_bytes,
             cached,
             touched,
             self.result,
+            self.detail,
         )
-
-    def _stages(self, fleet: Fleet, instance_of: Mapping[str, str]) -> Stages:
-        expected = Counter(instance_of.values())
-        serving = {request.model: instance_of[request.id] for request in self.workload.requests}
-        return Stages(self.env, fleet, self.plan, self.costs, expected, serving)
+        fleet.finished = self._finished
+        self.front = Stages(self.env, fleet, self.plan, self.costs, expected)
+        self.front.open()
+        self.source = Source(self.env, requests, self._arrive, follow)
+        collecting = gc.isenabled()
+        gc.disable()  # nothing here refers to itself, and looking for it takes longer than the simulation
+        try:
+            self.env.run()
+        finally:
+            if collecting:
+                gc.enable()
+        if self.ended != self.source.arrived or self.source.waiting:
+            raise MmpredictError(f"plan {self.plan.strategy!r}: the simulation stopped before its last request; this is a defect")
 
     def _arrive(self, request: Request, arrival_s: float) -> None:
         row = RequestRow(request.id, request.model, "", arrival_s, request.prompt_tokens, request.output_tokens)
-        self.result.requests.append(row)
         self.front.arrive(Job(row, request.session, request.shared_tokens))
 
     def _finished(self, job: Job, instance: Instance) -> None:
+        self.ended += 1
+        self.keep(job.row)
         self.front.finished(job, instance)
         self.source.finished(job.row.request)

@@ -16,11 +16,12 @@ from typing import Any
 
 import simpy
 
+from mmpredict.cost.prices import plain_passes
 from mmpredict.cost.server_cost import ServerCost
 from mmpredict.simulation.decoding import Decoding
 from mmpredict.simulation.job import Job
 from mmpredict.simulation.machine import Activity, Machine
-from mmpredict.simulation.passes import batch_passes
+from mmpredict.simulation.passes import neighbouring_passes
 from mmpredict.simulation.slots import Slots
 
 
@@ -91,33 +92,43 @@ class LlamaServer:
             self._idle = True
 
     def _begin_batch(self) -> None:
-        decoding = self._decoding
+        decoding, prices = self._decoding, self._prices
         room = self._batch_tokens - decoding.count
-        sampled = decoding.count
-        solo_s = decoding.seen_in_batch_s() if decoding.count else 0.0
+        sampled = total = decoding.count
+        solo_s = decoding.seen_in_batch_s() if total else 0.0
         taken: list[tuple[Job, int]] = []
         for _, job in self._prompts:
             if room <= 0:
                 break
-            left = job.prompt_left
+            row = job.row
+            left = row.prompt_tokens - job.prefilled
             tokens = left if left < room else room
             room -= tokens
+            total += tokens
             taken.append((job, tokens))
-            if job.row.prefill_start_s != job.row.prefill_start_s:  # not begun
-                job.row.prefill_start_s = self._env.now
+            if row.prefill_start_s != row.prefill_start_s:  # not begun
+                row.prefill_start_s = self._env.now
                 job.solo_s = self.worked_s
-                solo_s += self._prices.begun_s
-            solo_s += self._prices.piece_s(job.prefilled, tokens)
+                solo_s += prices.begun_s
+            solo_s += prices.piece_s(job.prefilled, tokens)
             sampled += tokens == left
-        of_slots = {job.row.slot: tokens for job, tokens in taken}
-        if not self._unified:
-            of_slots |= dict.fromkeys((job.row.slot for job in decoding.jobs), 1)
-            passes = batch_passes(of_slots, self._prices.ubatch_tokens, False)
+        passes = 1
+        if total <= prices.ubatch_tokens and self._unified:
+            solo_s += prices.batch_pass_s(total, sampled)
         else:
-            passes = batch_passes({0: decoding.count + sum(of_slots.values())}, self._prices.ubatch_tokens, True)
-        solo_s += self._prices.passes_s(passes, sampled)
+            parts = self._parts(taken, total)
+            passes = len(parts)
+            solo_s += prices.passes_s(parts, sampled)
         self._pieces = taken
-        self._machine.start(self._cost.demand("prefill", solo_s, len(passes), max(1, sampled)), self._end_batch)
+        self._machine.start(self._cost.demand("prefill", solo_s, passes, sampled or 1), self._end_batch)
+
+    def _parts(self, taken: list[tuple[Job, int]], total: int) -> list[int]:
+        """Tokens of the passes of a batch."""
+        if self._unified:
+            return plain_passes(total, self._prices.ubatch_tokens)
+        of_slots = {job.row.slot: tokens for job, tokens in taken}
+        of_slots |= dict.fromkeys((job.row.slot for job in self._decoding.jobs), 1)
+        return neighbouring_passes(of_slots, self._prices.ubatch_tokens)
 
     def _end_batch(self, activity: Activity) -> None:
         self.worked_s += activity.demand.solo_s

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmpredict.results.columns import ROW_TYPES, ActivityRow, RequestRow, StateRow, columns
-from mmpredict.results.metrics import METRICS, Summary, inter_token_latency_s, percentile, summarize
+from mmpredict.results.metrics import METRICS, Summary, summarize
 from mmpredict.results.prediction import Interval, intervals
 from mmpredict.results.records import Records
 
@@ -74,22 +74,6 @@ def test_metrics_scale_and_shift_with_time(shift_s: float, factor: float) -> Non
     for name in METRICS:
         power = {"throughput_tokens_per_s": -1, "memory_peak_bytes": 0}.get(name, 1)
         assert getattr(after, name) == pytest.approx(getattr(before, name) * factor**power, rel=1e-6), name
-
-
-def test_latency_between_tokens() -> None:
-    assert inter_token_latency_s(request("a", 0.0, 1.0, 3.0, 5)) == 0.5
-    assert math.isnan(inter_token_latency_s(request("a", 0.0, 1.0, 1.0, 1)))
-
-
-@pytest.mark.parametrize(
-    ("values", "rank", "found"), [([3.0], 95, 3.0), ([1.0, 2.0], 50, 1.5), ([4.0, 1.0, 2.0, 3.0, 5.0], 25, 2.0)]
-)
-def test_percentiles(values: list[float], rank: float, found: float) -> None:
-    assert percentile(values, rank) == pytest.approx(found)
-
-
-def test_no_values_have_no_percentile() -> None:
-    assert math.isnan(percentile([], 50))
 
 
 def test_intervals_are_central() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ import simpy
 
 from mmpredict.cost.contention import is_yielding
 from mmpredict.cost.server_cost import MachineCosts
-from mmpredict.simulation.dispatch import sendable
+from mmpredict.simulation.dispatch import sendable, serving
 from mmpredict.simulation.fleet import Fleet, Instance
 from mmpredict.simulation.job import Job
 from mmpredict.simulation.plan import Plan, Stage
@@ -25,7 +26,7 @@ class Stages:
         plan: stages.
         costs: of the machine.
         expected: instance → requests that it will have served when its stage is over [1]; a stage without any is left out.
-        instance_of: model → instance that serves it.
+            None where nobody knows: then there is one stage, which never ends.
     """
 
     def __init__(
@@ -34,22 +35,28 @@ class Stages:
         fleet: Fleet,
         plan: Plan,
         costs: MachineCosts,
-        expected: Mapping[str, int],
-        instance_of: Mapping[str, str],
+        expected: Mapping[str, int] | None,
     ) -> None:
         self._env = env
         self._fleet = fleet
         self._plan = plan
         self._costs = costs
-        self._unsent = dict(expected)
-        self._instance_of = instance_of
+        endless = {instance.name: math.inf for instance in plan.instances}
+        self._unsent: dict[str, float] = dict(endless if expected is None else expected)
+        self._instance_of = serving(plan)
         self._stage: Stage | None = None
         self._opened_s = 0.0
         self._in_flight = 0
-        self._left = 0
+        self._left = 0.0
         self._over: Any = None
         # One at a time, a model finishes before the next begins; otherwise requests are sent as they arrive.
-        self._waiting: dict[str, deque[Job]] = {name: deque() for stage in plan.stages for name in _lines(stage)}
+        self._waiting: dict[str, deque[Job]] = {}  # by instance; those of one queue share it
+        self._queues: dict[Stage, list[tuple[str, deque[Job]]]] = {}
+        for stage in plan.stages:
+            one: deque[Job] = deque()
+            self._waiting |= {name: deque() if stage.concurrency == 1 else one for name in stage.instances}
+            names = stage.instances if stage.concurrency == 1 else stage.instances[:1]
+            self._queues[stage] = [(name, self._waiting[name]) for name in names]
 
     def open(self) -> None:
         """See ``Front``."""
@@ -57,9 +64,8 @@ class Stages:
 
     def arrive(self, job: Job) -> None:
         """See ``Front``."""
-        name = self._instance_of[job.row.model]
-        line = name if name in self._waiting else next(_lines(stage)[0] for stage in self._plan.stages if name in stage.instances)
-        self._waiting[line].append(job)
+        name = job.row.instance = self._instance_of[job.row.model]
+        self._waiting[name].append(job)
         if self._stage is not None and name in self._stage.instances:
             self._send()
 
@@ -67,10 +73,10 @@ class Stages:
         """See ``Front``."""
         self._in_flight -= 1
         self._left -= 1
-        if self._left:
-            self._send()
-        else:
+        if not self._left:
             self._over.succeed()
+        elif self._waiting[job.row.instance]:
+            self._send()
 
     def _walk(self) -> Any:
         for stage in self._plan.stages:
@@ -92,20 +98,14 @@ class Stages:
     def _send(self) -> None:
         stage = self._stage
         assert stage is not None
-        for line in _lines(stage):
-            waiting = self._waiting[line]
+        for head, waiting in self._queues[stage]:
             for _ in range(sendable(waiting, self._in_flight, stage.concurrency, self._env.now)):
                 job = waiting.popleft()
-                name = self._instance_of[job.row.model]
+                name = job.row.instance
                 ready_s = self._fleet.instances[name].ready_s
                 job.row.load_wait_s = max(0.0, ready_s - max(self._opened_s, job.row.arrival_s))
                 self._in_flight += 1
                 self._unsent[name] -= 1
                 self._fleet.send(job, name)
-            if stage.concurrency == 1 and self._unsent.get(line, 0):
+            if stage.concurrency == 1 and self._unsent.get(head, 0):
                 return
-
-
-def _lines(stage: Stage) -> tuple[str, ...]:
-    """Queues of a stage: one per instance where requests go one at a time, otherwise one for all."""
-    return stage.instances if stage.concurrency == 1 else stage.instances[:1]
