@@ -72,7 +72,7 @@ def _separate(rows: list[tuple[float, float, float]], cells: list[float]) -> tup
         matrix[position, 1 + numbers.index(row[0])] = 1.0
     found = np.linalg.lstsq(matrix / times[:, None], np.ones(len(rows)), rcond=None)[0]
     errors = np.abs(matrix @ found / times - 1)
-    print(f"step table: {len(rows)} rows, error of the separated prices: median {np.median(errors):.1%}, largest {errors.max():.1%}")
+    print(f"step table: {len(rows)} rows, error of separate prices: median {np.median(errors):.1%}, largest {errors.max():.1%}")
     return float(found[0]), list(zip(numbers, map(float, found[1:]), strict=True))
 
 

@@ -74,7 +74,8 @@ def main() -> None:
         table, wall = run(chat(number, rate))
         wait = np.median(table.times_s("prefill_start_s") - table.times_s("arrival_s"))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"  {number:>9,} requests: {wall:7.2f} s, {number / wall:,.0f} requests/s, peak {peak:.0f} MiB, median wait {wait:.2f} s")
+        speed = f"{wall:7.2f} s, {number / wall:,.0f} requests/s"
+        print(f"  {number:>9,} requests: {speed}, peak {peak:.0f} MiB, median wait {wait:.2f} s")
 
     costs = []
     for tokens in (100, 2000):

@@ -15,14 +15,14 @@ MEMORY = "memory"
 
 def validate_memory(as_json: bool, output: Path | None, quick: bool, out_of_tolerance: int) -> None:
     """Measure, print, and leave with ``out_of_tolerance`` when a part is beyond its tolerance."""
-    from mmpredict.calibrate.memory_cases import QUICK_CASES, memory_cases
-    from mmpredict.calibrate.memory_check import run_checks
     from mmpredict.hardware.detect import usable_cores
     from mmpredict.live.embedded import engine_build, require_engine
     from mmpredict.models.synthetic import cache_directory
     from mmpredict.report.memory import memory_table
     from mmpredict.results.memory import passed, summary
     from mmpredict.saving import data_directory
+    from mmpredict.validation.memory import run_checks
+    from mmpredict.validation.memory_cases import QUICK_CASES, memory_cases
 
     require_engine()
     cases = memory_cases(usable_cores())[: QUICK_CASES if quick else None]

@@ -13,6 +13,7 @@ import typer
 
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
 from mmpredict.cli.memory_check import MEMORY, validate_memory
+from mmpredict.cli.serving_check import SERVING, validate_serving
 from mmpredict.cli.speed_check import SPEED, validate_speed
 from mmpredict.errors import EngineError
 from mmpredict.saving import make_directory, save
@@ -101,7 +102,7 @@ def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = No
 def validate(
     scenario: Annotated[
         Path,
-        typer.Argument(metavar="SCENARIO|memory|speed", help="Scenario file (docs/scenario.md), or one word: single models alone."),
+        typer.Argument(metavar="SCENARIO|memory|speed|serving", help="Scenario file (docs/scenario.md), or a word: our own cases."),
     ],
     as_json: AsJson = False,
     output: Output = None,
@@ -111,12 +112,13 @@ def validate(
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Largest median absolute error of the makespan; beyond it, exit code 4.")
     ] = 0.25,
-    quick: Annotated[bool, typer.Option("--quick", help="With memory or speed: a few models only.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="With one of the words: a few cases only.")] = False,
 ) -> None:
     """Predict, run the real thing, and show how far off the prediction was.
 
     Of a scenario every strategy is run; `mmpredict validate memory` holds predicted sizes against the buffers of real servers,
-    `mmpredict validate speed` predicted speeds against servers with one model each that the calibration did not measure.
+    `mmpredict validate speed` predicted speeds against servers with one model each that the calibration did not measure, and
+    `mmpredict validate serving` predicted latencies against servers under load, together, and loaded again.
 
     Example: mmpredict validate scenario.toml --tolerance 0.2
     """
@@ -125,6 +127,9 @@ def validate(
         return
     if str(scenario) == SPEED:
         validate_speed(as_json, output, quick, OUT_OF_TOLERANCE)
+        return
+    if str(scenario) == SERVING:
+        validate_serving(as_json, output, quick, OUT_OF_TOLERANCE)
         return
     from mmpredict import api
     from mmpredict.report.table import comparison_table

@@ -20,7 +20,6 @@ def validate_speed(as_json: bool, output: Path | None, quick: bool, out_of_toler
         NotCalibratedError: this machine has not been calibrated.
         EngineError: a server could not be started or used.
     """
-    from mmpredict.calibrate.speed_check import QUICK_MODELS, run_checks, speed_models
     from mmpredict.cost.library import load_coefficients
     from mmpredict.hardware.library import find_profile
     from mmpredict.live.embedded import engine_build, require_engine
@@ -28,6 +27,7 @@ def validate_speed(as_json: bool, output: Path | None, quick: bool, out_of_toler
     from mmpredict.report.speed_check import speed_check_table
     from mmpredict.results.speed_check import passed, summary
     from mmpredict.saving import data_directory, make_directory
+    from mmpredict.validation.speed import QUICK_MODELS, run_checks, speed_models
 
     require_engine()
     own = load_coefficients(find_profile(), engine_build())

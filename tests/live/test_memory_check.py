@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mmpredict.calibrate.memory_cases import MemoryCase, cut, memory_cases
-from mmpredict.calibrate.memory_check import run_checks
 from mmpredict.models.catalog import shape, spec_of
+from mmpredict.validation.memory import run_checks
+from mmpredict.validation.memory_cases import MemoryCase, cut, memory_cases
 
 WHOLE = next(case for case in memory_cases(1) if case.spec.name == "smollm2-135m@F16")
 EXPERTS = replace(WHOLE.instance, slots=2, unified=False, key_type="q8_0", value_type="q8_0")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mmpredict.calibrate.memory_cases import QUICK_CASES, cut, memory_cases
-from mmpredict.calibrate.memory_check import full_prompt
 from mmpredict.models.catalog import shape
 from mmpredict.units import GIB
+from mmpredict.validation.memory import full_prompt
+from mmpredict.validation.memory_cases import QUICK_CASES, cut, memory_cases
 
 CASES = memory_cases(2)
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmpredict.calibrate.bench import SHORT_PROMPT_TOKENS, Bench
-from mmpredict.calibrate.memory_cases import cut
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.speed import CalibratedSpeed, Duration
 from mmpredict.live.embedded import EmbeddedServer
@@ -21,6 +20,7 @@ from mmpredict.models.spec import ModelSpec
 from mmpredict.results.speed_check import Phase, TimedRow
 from mmpredict.saving import make_directory
 from mmpredict.simulation.plan import DEFAULT_UBATCH_TOKENS, InstancePlan
+from mmpredict.validation.memory_cases import cut
 
 QUICK_MODELS = 2
 REPEATS = 3

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmpredict.calibrate.bench import SHORT_PROMPT_TOKENS, Bench
-from mmpredict.calibrate.memory_cases import MemoryCase
 from mmpredict.cost.graph import compute_buffer
 from mmpredict.cost.memory import InstanceMemory, instance_memory, output_buffer_bytes
 from mmpredict.cost.overhead import EMBEDDED
@@ -23,6 +22,7 @@ from mmpredict.models.spec import ModelSpec
 from mmpredict.results.memory import MemoryRow, Part
 from mmpredict.saving import make_directory
 from mmpredict.simulation.plan import InstancePlan
+from mmpredict.validation.memory_cases import MemoryCase
 
 OUTPUT_TOKENS = 4
 

@@ -1,0 +1,50 @@
+"""``mmpredict validate serving``: servers under load, together, and loaded again, against predictions."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import typer
+
+from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
+
+SERVING = "serving"
+REPEATS = 2
+
+
+def validate_serving(as_json: bool, output: Path | None, quick: bool, out_of_tolerance: int) -> None:
+    """Predict, run, print, and leave with ``out_of_tolerance`` when a median error is beyond its tolerance.
+
+    Raises:
+        NotCalibratedError: this machine has not been calibrated.
+        EngineError: a server could not be started or used.
+    """
+    from mmpredict.cost.library import load_coefficients
+    from mmpredict.hardware.library import find_profile
+    from mmpredict.live.embedded import engine_build, require_engine
+    from mmpredict.report.serving_check import serving_check_table
+    from mmpredict.results.serving_check import passed, summary
+    from mmpredict.saving import data_directory
+    from mmpredict.validation.serving import run_cases, serving_cases, serving_specs
+
+    require_engine()
+    profile = find_profile()
+    own = load_coefficients(profile, engine_build())
+    cases = serving_cases(own, serving_specs(), quick)
+    raw_path = (output or data_directory() / "validation") / f"serving-{date.today().isoformat()}.jsonl"
+    warn_if_busy()
+    with progress_bars() as bars, tempfile.TemporaryDirectory(prefix="mmpredict-") as logs:
+        memory_bytes = profile.cpu_memory.usable_bytes.value
+        repeats = 1 if quick else REPEATS
+        rows = run_cases(cases, own, memory_bytes, repeats, Path(logs), raw_path, lambda label, part: bars("checking", label, part))
+    good = passed(rows)
+    if as_json:
+        parts = {"rows": [row.to_dict() for row in rows], "groups": summary(rows), "within_tolerance": good}
+        print_json({"schema_version": 1, "engine": own.engine, "calibrated_on": own.measured_on, **parts})
+    else:
+        OUTPUT.print(serving_check_table(rows))
+    remark(f"raw runs: {raw_path}")
+    if not good:
+        raise typer.Exit(out_of_tolerance)
