@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from heapq import heappop, heappush
-from itertools import pairwise
 
 from mmpredict.cost.piece import cells_seen
 from mmpredict.cost.prices import StepPrices
 from mmpredict.simulation.job import Job
+from mmpredict.simulation.passes import Split, equal_passes
 
 
 class Decoding:
@@ -19,12 +19,12 @@ class Decoding:
 
     Args:
         prices: of the server's steps.
-        unified: whether sequences share the cells of the cache; otherwise a pass holds neighbouring slots only.
+        split: how batches are divided into passes.
     """
 
-    def __init__(self, prices: StepPrices, unified: bool) -> None:
+    def __init__(self, prices: StepPrices, split: Split = "simple") -> None:
         self._prices = prices
-        self._unified = unified
+        self._split = split
         self._windowed = any(math.isfinite(limit) for limit in prices.limits)
         self._cell_s = sum(prices.decode_cell_s)
         self._batch_cell_s = sum(prices.batch_cell_s)
@@ -35,9 +35,9 @@ class Decoding:
         self.steps = 0
 
     @property
-    def jobs(self) -> list[Job]:
-        """The sequences, in no order."""
-        return [job for _, _, job in self._ends]
+    def slots(self) -> list[int]:
+        """Slots of the sequences, in their order."""
+        return sorted(slot for _, slot, _ in self._ends)
 
     @property
     def steps_left(self) -> int:
@@ -104,19 +104,8 @@ class Decoding:
     def _reprice(self) -> None:
         if not self.count:
             self._pass_s = 0.0
-        elif self._unified:
+        elif self._split != "sequential":
             self._pass_s = self._prices.decode_pass_s(self.count)
         else:
-            slots = sorted(job.row.slot for job in self.jobs)
-            self._pass_s = sum(map(self._prices.decode_pass_s, _runs(slots)))
-
-
-def _runs(slots: list[int]) -> list[int]:
-    """Lengths of runs of neighbouring numbers."""
-    lengths = [1]
-    for before, after in pairwise(slots):
-        if after == before + 1:
-            lengths[-1] += 1
-        else:
-            lengths.append(1)
-    return lengths
+            passes = equal_passes(dict.fromkeys(self.slots, 1), self._prices.ubatch_tokens, True)
+            self._pass_s = sum(map(self._prices.decode_pass_s, passes))

@@ -14,6 +14,7 @@ from mmpredict.results.records import Records
 from mmpredict.simulation.job import Job
 from mmpredict.simulation.machine import Activity, Machine
 from mmpredict.simulation.page_cache import PageCache
+from mmpredict.simulation.passes import split_of
 from mmpredict.simulation.plan import InstancePlan
 from mmpredict.simulation.server import LlamaServer
 
@@ -179,7 +180,13 @@ class Fleet:
         plan, now_s = instance.plan, self.env.now
         cost = self.cost(plan.name)
         instance.server = LlamaServer(
-            self.env, self.machine, cost, plan.slots, plan.batch_tokens, plan.unified, lambda job: self._done(instance, job)
+            self.env,
+            self.machine,
+            cost,
+            plan.slots,
+            plan.batch_tokens,
+            split_of(self._specs[plan.model].shape, plan.unified),
+            lambda job: self._done(instance, job),
         )
         instance.state, instance.loading, instance.ready_s = "ready", None, now_s
         instance.used_s = now_s

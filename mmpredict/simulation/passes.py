@@ -1,25 +1,39 @@
-"""How llama.cpp divides a batch into passes where each slot has its own part of the cache (``llama-batch.cpp``, 0c1e57098)."""
+"""How llama.cpp divides a batch into passes through the model (``llama-batch.cpp``, ``llama-kv-cache*.cpp``, commit 0c1e57098)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
+
+from mmpredict.models.shape import Shape
+
+Split = Literal["simple", "equal", "sequential"]
+"""*simple*: cut where a pass is full; *equal*: equally many tokens of several sequences; *sequential*: of neighbouring slots only."""
 
 
-def neighbouring_passes(tokens: Mapping[int, int], ubatch_tokens: int) -> list[int]:
-    """Tokens of each pass of a batch: equally many of each of several neighbouring slots (``split_equal``, sequential).
+def split_of(shape: Shape, unified: bool) -> Split:
+    """How the batches of a model are divided; ``unified``: its sequences share one cache."""
+    if shape.recurrent is None:
+        return "simple" if unified else "sequential"
+    hybrid = not all(shape.is_recurrent(layer) for layer in range(shape.n_layers - shape.n_draft_layers))
+    return "equal" if hybrid and unified else "sequential"
+
+
+def equal_passes(tokens: Mapping[int, int], ubatch_tokens: int, sequential: bool) -> list[int]:
+    """Tokens of each pass of a batch that holds equally many tokens of each of several sequences.
 
     Args:
-        tokens: slot → its tokens in the batch, at least 1 each [tokens].
+        tokens: slot → its tokens in the batch, at least 1 each, in the order of the batch [tokens].
         ubatch_tokens: largest physical batch [tokens].
+        sequential: whether a pass takes a slot only after its left neighbour.
     """
-    left = dict(sorted(tokens.items()))
+    left = dict(tokens)
     passes: list[int] = []
     while left:
         group: list[int] = []
         for slot in left:
-            if group and (slot != group[-1] + 1 or len(group) >= ubatch_tokens):
-                break
-            group.append(slot)
+            if len(group) < ubatch_tokens and (not sequential or not group or slot == group[-1] + 1):
+                group.append(slot)
         each = min(min(left[slot] for slot in group), max(1, ubatch_tokens // len(group)))
         passes.append(each * len(group))
         for slot in group:

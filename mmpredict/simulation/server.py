@@ -21,7 +21,7 @@ from mmpredict.cost.server_cost import ServerCost
 from mmpredict.simulation.decoding import Decoding
 from mmpredict.simulation.job import Job
 from mmpredict.simulation.machine import Activity, Machine
-from mmpredict.simulation.passes import neighbouring_passes
+from mmpredict.simulation.passes import Split, equal_passes
 from mmpredict.simulation.slots import Slots
 
 
@@ -34,7 +34,7 @@ class LlamaServer:
         cost: what its steps cost alone, and what they ask of the machine.
         slots: sequences at a time [1].
         batch_tokens: largest batch [tokens].
-        unified: whether the slots share the cells of one cache.
+        split: how its batches are divided into passes.
         finished: called with every job that has its last token.
     """
 
@@ -45,7 +45,7 @@ class LlamaServer:
         cost: ServerCost,
         slots: int,
         batch_tokens: int,
-        unified: bool,
+        split: Split,
         finished: Callable[[Job], None],
     ) -> None:
         self._env = env
@@ -53,12 +53,12 @@ class LlamaServer:
         self._cost = cost
         self._prices = cost.prices
         self._batch_tokens = batch_tokens
-        self._unified = unified
+        self._split = split
         self._finished = finished
         self._slots = Slots(slots)
         self._queue: deque[Job] = deque()
         self._prompts: list[tuple[int, Job]] = []  # by number of the slot
-        self._decoding = Decoding(cost.prices, unified)
+        self._decoding = Decoding(cost.prices, split)
         self._run: Activity | None = None
         self._run_steps = 0
         self._pieces: list[tuple[Job, int]] = []
@@ -113,7 +113,7 @@ class LlamaServer:
             solo_s += prices.piece_s(job.prefilled, tokens)
             sampled += tokens == left
         passes = 1
-        if total <= prices.ubatch_tokens and self._unified:
+        if total <= prices.ubatch_tokens and self._split == "simple":
             solo_s += prices.batch_pass_s(total, sampled)
         else:
             parts = self._parts(taken, total)
@@ -124,11 +124,10 @@ class LlamaServer:
 
     def _parts(self, taken: list[tuple[Job, int]], total: int) -> list[int]:
         """Tokens of the passes of a batch."""
-        if self._unified:
+        if self._split == "simple":
             return plain_passes(total, self._prices.ubatch_tokens)
-        of_slots = {job.row.slot: tokens for job, tokens in taken}
-        of_slots |= dict.fromkeys((job.row.slot for job in self._decoding.jobs), 1)
-        return neighbouring_passes(of_slots, self._prices.ubatch_tokens)
+        of_slots = dict.fromkeys(self._decoding.slots, 1) | {job.row.slot: tokens for job, tokens in taken}
+        return equal_passes(of_slots, self._prices.ubatch_tokens, self._split == "sequential")
 
     def _end_batch(self, activity: Activity) -> None:
         self.worked_s += activity.demand.solo_s

@@ -20,13 +20,14 @@ from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import Contention, Demand, Phase
 from mmpredict.cost.memory import MemoryParts
 from mmpredict.cost.piece import PromptPiece
-from mmpredict.cost.prices import StepPrices
+from mmpredict.cost.prices import StepPrices, plain_passes
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.catalog import uniform_spec
 from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.results.columns import RequestRow
 from mmpredict.simulation.job import Job
 from mmpredict.simulation.machine import Machine
+from mmpredict.simulation.passes import Split
 from mmpredict.simulation.server import LlamaServer
 
 FAIR = Contention(1, 1.0, 1.0, 1.0, 1.0, 0.0)
@@ -94,13 +95,13 @@ def served(
     batch_tokens: int = 2048,
     prices: StepPrices | None = None,
     contention: Contention = FAIR,
-    unified: bool = True,
+    split: Split = "simple",
 ) -> list[RequestRow]:
     """The rows of requests that reach one server, alone on its machine."""
     env = simpy.Environment()
     finished: list[RequestRow] = []
     cost = Cost(prices or RoundPrices())
-    server = LlamaServer(env, Machine(env, contention), cost, slots, batch_tokens, unified, lambda job: finished.append(job.row))
+    server = LlamaServer(env, Machine(env, contention), cost, slots, batch_tokens, split, lambda job: finished.append(job.row))
     rows = rows_of(requests)
 
     def client(row: RequestRow) -> Iterator[Any]:
@@ -149,7 +150,7 @@ def test_an_arrival_during_decode_in_company_is_seen_at_the_end_of_the_step() ->
     env = simpy.Environment()
     machine = Machine(env, FAIR)
     machine.start(Demand("decode", 1, False, 1000.0, 1.0, False), lambda _: None)
-    server = LlamaServer(env, machine, Cost(RoundPrices()), 4, 2048, True, lambda _: None)
+    server = LlamaServer(env, machine, Cost(RoundPrices()), 4, 2048, "simple", lambda _: None)
     first, second = rows_of([(0.0, 100, 10), (5.0, 50, 2)])
     server.submit(Job(first))
     env.run(until=5.0)
@@ -227,7 +228,9 @@ def workloads(span_s: float) -> st.SearchStrategy[list[Asked]]:
     return st.lists(st.tuples(arrivals, st.integers(1, 300), st.integers(1, 40)), min_size=1, max_size=8)
 
 
-def step_by_step(requests: Sequence[Asked], slots: int, batch_tokens: int, prices: StepPrices) -> list[RequestRow]:
+def step_by_step(
+    requests: Sequence[Asked], slots: int, batch_tokens: int, prices: StepPrices, split: Split = "simple"
+) -> list[RequestRow]:
     """The same rules, one step at a time: no events, no closed forms."""
 
     @dataclass
@@ -269,6 +272,16 @@ def step_by_step(requests: Sequence[Asked], slots: int, batch_tokens: int, price
                 room -= take
         prompts_left = len(decoding) < len(states)
         now_s += prices.batch_s(depths, [piece for _, piece in parts]) if prompts_left else prices.decode_s(depths, 1)
+        if split != "simple":
+            tokens = [slot for slot, state in sorted(serving.items()) if state in decoding]
+            tokens += [state.row.slot for state, piece in parts for _ in range(piece.tokens)]
+            sampled = len(decoding) + sum(piece.last for _, piece in parts)
+            divided = token_by_token(tokens, prices.ubatch_tokens, split == "sequential")
+            if prompts_left:
+                now_s -= prices.passes_s(plain_passes(len(tokens), prices.ubatch_tokens), sampled)
+                now_s += prices.passes_s(divided, sampled)
+            else:
+                now_s += sum(prices.decode_pass_s(each) for each in divided) - prices.decode_pass_s(len(tokens))
         for state in decoding:
             state.generated += 1
         for state, piece in parts:
@@ -281,6 +294,27 @@ def step_by_step(requests: Sequence[Asked], slots: int, batch_tokens: int, price
                 state.row.finish_s = used_s[slot] = now_s
                 del serving[slot]
     return rows
+
+
+def token_by_token(slots: list[int], ubatch_tokens: int, sequential: bool) -> list[int]:
+    """Passes of a batch, as ``llama_batch_allocr::split_equal`` finds them: tokens given by their slots."""
+    left = list(slots)
+    passes = []
+    while left:
+        group: list[int] = []
+        for slot in left:
+            if slot not in group and (not sequential or not group or slot == group[-1] + 1):
+                group.append(slot)
+        group = group[:ubatch_tokens]
+        size = 0
+        while all(slot in left for slot in group):
+            for slot in group:
+                left.remove(slot)
+            size += len(group)
+            if size + len(group) > ubatch_tokens:
+                break
+        passes.append(size)
+    return passes
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +330,7 @@ def real_prices(coefficients: Coefficients) -> Callable[[str, int], StepPrices]:
     st.sampled_from([4, 64, 2048]),
     st.sampled_from([1, 2]),
     st.sampled_from(["smollm2-135m", "gemma3-270m"]),
+    st.sampled_from(["simple", "equal", "sequential"]),
 )
 @settings(max_examples=300)
 def test_closed_forms_equal_one_step_at_a_time(
@@ -305,10 +340,11 @@ def test_closed_forms_equal_one_step_at_a_time(
     batch_tokens: int,
     threads: int,
     model: str,
+    split: Split,
 ) -> None:
     prices = real_prices(model, threads)
-    found = served(requests, slots, batch_tokens, prices, Contention(4, 1.0, 1.0, 1.0, 1.0, 0.0))
-    for mine, exact in zip(found, step_by_step(requests, slots, batch_tokens, prices), strict=True):
+    found = served(requests, slots, batch_tokens, prices, Contention(4, 1.0, 1.0, 1.0, 1.0, 0.0), split)
+    for mine, exact in zip(found, step_by_step(requests, slots, batch_tokens, prices, split), strict=True):
         assert times(mine) == pytest.approx(times(exact), rel=1e-9)
         assert mine.slot == exact.slot
 

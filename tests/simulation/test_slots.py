@@ -1,0 +1,65 @@
+"""Which slot a request takes, and what its cache still holds."""
+
+from __future__ import annotations
+
+from mmpredict.results.columns import RequestRow
+from mmpredict.simulation.job import Job
+from mmpredict.simulation.slots import Slots
+
+
+def job(session: str = "", prompt: int = 100, shared: int = 0, output: int = 11) -> Job:
+    return Job(RequestRow("r", "m", "m", 0.0, prompt, output), session, shared)
+
+
+def served(slots: Slots, one: Job, now_s: float) -> Job:
+    slots.take(one)
+    slots.release(one, now_s)
+    return one
+
+
+def test_a_conversation_returns_to_its_slot_and_finds_its_cells() -> None:
+    slots = Slots(3)
+    first = served(slots, job("a"), 1.0)
+    other = served(slots, job("b"), 2.0)
+    again = served(slots, job("a", prompt=200, shared=110), 3.0)
+    assert again.row.slot == first.row.slot != other.row.slot
+    assert again.row.cached_tokens == again.prefilled == 110
+
+
+def test_no_more_is_reused_than_the_cache_holds_and_the_last_token_is_always_evaluated() -> None:
+    slots = Slots(1)
+    served(slots, job("a", prompt=100, output=11), 1.0)
+    assert served(slots, job("a", prompt=500, shared=400), 2.0).row.cached_tokens == 110, "prompt, and all answered but the last"
+    slots = Slots(1)
+    served(slots, job("a"), 1.0)
+    assert served(slots, job("a", prompt=100, shared=99), 2.0).row.cached_tokens == 99
+    assert served(slots, job("", prompt=100), 3.0).row.cached_tokens == 0
+
+
+def test_a_short_beginning_does_not_choose_the_slot_but_counts_where_chance_leads_there() -> None:
+    slots = Slots(2)
+    first = served(slots, job("a"), 1.0)
+    again = served(slots, job("a", prompt=1000, shared=50), 2.0)
+    assert again.row.slot != first.row.slot, "a twentieth is no similarity: the slot used longest ago"
+    assert again.row.cached_tokens == 0
+    slots = Slots(1)
+    served(slots, job("a"), 1.0)
+    assert served(slots, job("a", prompt=1000, shared=50), 2.0).row.cached_tokens == 50
+
+
+def test_what_another_request_overwrites_is_lost() -> None:
+    slots = Slots(1)
+    served(slots, job("a"), 1.0)
+    served(slots, job("b"), 2.0)
+    assert served(slots, job("a", prompt=200, shared=110), 3.0).row.cached_tokens == 0
+
+
+def test_a_conversation_whose_slot_is_busy_begins_anew() -> None:
+    slots = Slots(2)
+    first = served(slots, job("a"), 1.0)
+    slots.take(job())  # the unused one
+    busy = job()
+    slots.take(busy)
+    assert busy.row.slot == first.row.slot
+    slots.release(busy, 2.0)
+    assert served(slots, job("a", prompt=200, shared=110), 3.0).row.cached_tokens == 0
