@@ -37,12 +37,15 @@ def predict(
     output: Output = None,
     draws: Draws = 200,
     seed: Seed = 0,
+    details: Annotated[bool, typer.Option("--details", help="Also waits and percentiles, and how busy the machine is.")] = False,
 ) -> None:
     """Predict every strategy of a scenario and recommend one.
 
     Example: mmpredict predict scenario.toml --json
     """
     from mmpredict.api import forecast
+    from mmpredict.report.details import details_table, usage_lines
+    from mmpredict.report.perfetto import write_trace
     from mmpredict.report.table import prediction_table
     from mmpredict.report.timeline import draw_timeline
     from mmpredict.scenario import read_scenario
@@ -54,11 +57,17 @@ def predict(
     best = found.recommendation
     if output is not None:
         _write_json(found.to_dict(), output / "prediction.json")
-        draw_timeline([(p.strategy, p.records) for p in found.predictions], output / "timeline.png", "predicted")
+        runs = [(p.strategy, p.records) for p in found.predictions]
+        draw_timeline(runs, output / "timeline.png", "predicted")
+        write_trace(runs, output / "trace.json")
     if as_json:
         print_json(found.to_dict())
     else:
         OUTPUT.print(prediction_table(found.predictions, best.strategy))
+        if details:
+            OUTPUT.print(details_table(found.predictions))
+            for line in (line for prediction in found.predictions for line in usage_lines(prediction)):
+                OUTPUT.print(line, highlight=False)
         if best.runner_up:
             OUTPUT.print(
                 f"recommended: {best.strategy}; {best.runner_up} takes {format_percent(best.margin_frac, signed=True)}, and is "

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mmpredict.results.latency import distributions
 from mmpredict.results.metrics import METRICS, Summary
 from mmpredict.results.records import Records
+from mmpredict.results.request_table import RequestTable
+from mmpredict.results.usage import usage
 
 INTERVAL_LEVEL = 0.8
 """Share of measurements that an interval is meant to contain."""
@@ -65,6 +68,8 @@ class Prediction:
             "interval_level": INTERVAL_LEVEL,
             "draws": self.draws,
             "metrics": {name: interval.to_dict() for name, interval in self.metrics.items()},
+            "latency_s": {name: one.to_dict() for name, one in distributions(RequestTable(self.records.requests)).items()},
+            "usage": usage(self.records).to_dict(),
             "provenance": list(self.provenance),
             "warnings": list(self.warnings),
         }

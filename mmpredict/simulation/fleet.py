@@ -8,6 +8,7 @@ from typing import Any, Literal
 import simpy
 
 from mmpredict.cost.server_cost import MachineCosts, ServerCost
+from mmpredict.models.cache import cache_bytes
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import ActivityRow, StateRow
 from mmpredict.results.records import Records
@@ -178,19 +179,20 @@ class Fleet:
 
     def _loaded(self, instance: Instance, activity: Activity) -> None:
         plan, now_s = instance.plan, self.env.now
-        cost = self.cost(plan.name)
+        cost, spec = self.cost(plan.name), self._specs[plan.model]
         instance.server = LlamaServer(
             self.env,
             self.machine,
             cost,
             plan.slots,
             plan.batch_tokens,
-            split_of(self._specs[plan.model].shape, plan.unified),
+            split_of(spec.shape, plan.unified),
             lambda job: self._done(instance, job),
+            plan.prompt_store_bytes * plan.context_tokens / cache_bytes(spec.shape, plan.cache) if plan.prompt_store_bytes else 0.0,
         )
         instance.state, instance.loading, instance.ready_s = "ready", None, now_s
         instance.used_s = now_s
-        self._pages.read(plan.model, self._specs[plan.model].weight_bytes)
+        self._pages.read(plan.model, spec.weight_bytes)
         solo_s = activity.demand.solo_s
         slowdown = (now_s - activity.started_s) / solo_s if solo_s else 1.0
         self._records.activities.append(ActivityRow(plan.name, "load", activity.started_s, now_s, slowdown=slowdown))

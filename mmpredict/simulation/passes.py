@@ -8,7 +8,7 @@ from typing import Literal
 from mmpredict.models.shape import Shape
 
 Split = Literal["simple", "equal", "sequential"]
-"""*simple*: cut where a pass is full; *equal*: equally many tokens of several sequences; *sequential*: of neighbouring slots only."""
+"""*simple*: cut where a pass is full; *equal*: equally many tokens of several sequences; *sequential*: of neighbours only."""
 
 
 def split_of(shape: Shape, unified: bool) -> Split:

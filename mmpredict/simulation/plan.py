@@ -34,6 +34,7 @@ class InstancePlan:
         batch_tokens, ubatch_tokens: logical and physical batch (``-b``, ``-ub``) [tokens].
         unified: whether all slots share the cells of the cache, or each has its part.
         key_type, value_type: storage of keys and of values.
+        prompt_store_bytes: main memory for the caches of conversations whose slot another one took (``--cache-ram``) [bytes].
         embedding: whether it answers with embeddings of texts rather than with generated tokens.
 
     Raises:
@@ -51,6 +52,7 @@ class InstancePlan:
     unified: bool = True
     key_type: str = DEFAULT_CACHE_TYPE
     value_type: str = DEFAULT_CACHE_TYPE
+    prompt_store_bytes: int = 0
     embedding: bool = False
 
     @property
@@ -65,6 +67,7 @@ class InstancePlan:
             "slots": (1, 256),
             "batch_tokens": (1, 65536),
             "ubatch_tokens": (1, 65536),
+            "prompt_store_bytes": (0, 2**50),
         }
         for field_name, (low, high) in limits.items():
             value = getattr(self, field_name)

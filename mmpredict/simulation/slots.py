@@ -9,15 +9,22 @@ from mmpredict.simulation.job import Job
 SIMILARITY = 0.1
 """Part of a prompt that a slot's cache must hold for its sake to be chosen (``--slot-prompt-similarity``)."""
 
+STORED_SIMILARITY = 0.25
+"""Part of a prompt that a stored conversation must hold to be loaded."""
+
 
 class Slots:
     """Slots of a server.
 
     Args:
         count: how many [1].
+        stored_cells: cells of overwritten conversations that main memory keeps (``--cache-ram``); copies to and fro take no time
+            here, which is little beside evaluating the same tokens [tokens].
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, stored_cells: float = 0.0) -> None:
+        self._stored_cells = stored_cells
+        self._stored: dict[str, int] = {}  # session → cells, the oldest first
         # Used longest ago first; of equally old ones llama-server takes the last.
         self.idle: list[tuple[float, int]] = [(-1.0, -number) for number in reversed(range(count))]
         self._used_s = [-1.0] * count
@@ -36,6 +43,16 @@ class Slots:
             job.prefilled = job.row.cached_tokens = _reusable(job, cells)
         elif session:
             del self._slot_of[session]
+            if cells <= self._stored_cells:
+                self._stored[session] = cells
+        if job.session and job.session in self._stored:
+            reused = _reusable(job, self._stored[job.session])
+            # what is stored must hold a quarter of the prompt, and more of it than the slot does
+            if reused >= STORED_SIMILARITY * job.row.prompt_tokens and reused > job.prefilled:
+                del self._stored[job.session]
+                job.prefilled = job.row.cached_tokens = reused
+        while self._stored and sum(self._stored.values()) > self._stored_cells:
+            del self._stored[next(iter(self._stored))]
         self._holds[number] = ("", 0)
         job.row.slot = number
 

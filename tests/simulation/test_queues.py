@@ -64,5 +64,7 @@ def test_slots_are_the_tills_of_an_m_m_c_queue(slots: int, load: float) -> None:
     # A request waits for the end of the step under way, half a millisecond; the rest is luck, by batch means.
     means = waits.reshape(20, -1).mean(axis=1)
     error_s = float(means.std(ddof=1)) / math.sqrt(len(means))
-    print(f"M/M/{slots} at {load:.0%}: mean wait {waits.mean():.3f} s, by Erlang {expected_s:.3f} s, standard error {error_s:.3f} s")
+    print(
+        f"M/M/{slots} at {load:.0%}: mean wait {waits.mean():.3f} s, by Erlang {expected_s:.3f} s, standard error {error_s:.3f} s"
+    )
     assert abs(waits.mean() - STEP_S / 2 - expected_s) < 4 * error_s + STEP_S

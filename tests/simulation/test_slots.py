@@ -63,3 +63,19 @@ def test_a_conversation_whose_slot_is_busy_begins_anew() -> None:
     assert busy.row.slot == first.row.slot
     slots.release(busy, 2.0)
     assert served(slots, job("a", prompt=200, shared=110), 3.0).row.cached_tokens == 0
+
+
+def test_main_memory_keeps_what_was_overwritten_the_oldest_dropped_first() -> None:
+    slots = Slots(1, stored_cells=250)
+    for number, session in enumerate("abc"):  # 110 cells each; the first two are stored
+        served(slots, job(session), float(number))
+    assert served(slots, job("a", prompt=200, shared=110), 4.0).row.cached_tokens == 110
+    assert served(slots, job("b", prompt=200, shared=110), 5.0).row.cached_tokens == 110
+    assert served(slots, job("c", prompt=200, shared=110), 6.0).row.cached_tokens == 0, "there was no room for it beside a"
+
+
+def test_a_stored_conversation_must_hold_a_quarter_of_the_prompt() -> None:
+    slots = Slots(1, stored_cells=1000)
+    served(slots, job("a"), 1.0)
+    served(slots, job("b"), 2.0)
+    assert served(slots, job("a", prompt=1000, shared=110), 3.0).row.cached_tokens == 0

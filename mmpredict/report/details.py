@@ -1,0 +1,50 @@
+"""What stands behind a prediction's few numbers: how times are distributed, what company cost, how busy the machine was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+
+from mmpredict.results.latency import distributions
+from mmpredict.results.prediction import Prediction
+from mmpredict.results.request_table import RequestTable
+from mmpredict.results.usage import usage
+from mmpredict.units import format_bytes, format_percent, format_seconds
+
+_NAMES = {"load_wait": "load wait", "queueing": "queueing", "ttft": "TTFT", "itl": "between tokens", "e2e": "e2e"}
+
+
+def details_table(predictions: Sequence[Prediction]) -> Table:
+    """Distribution of each time over the requests of every strategy, at the median of what is uncertain."""
+    table = Table(box=box.SIMPLE_HEAD, caption="over requests, every coefficient at its median")
+    for name in ("strategy", "time", "mean", "p50", "p90", "p95", "p99"):
+        table.add_column(name, justify="left" if name in ("strategy", "time") else "right")
+    for prediction in predictions:
+        found = distributions(RequestTable(prediction.records.requests))
+        for position, (name, label) in enumerate(_NAMES.items()):
+            one = found[name]
+            values = (one.mean, one.p50, one.p90, one.p95, one.p99)
+            shown = ("–" if math.isnan(value) else format_seconds(value) for value in values)
+            table.add_row(prediction.strategy if not position else "", label, *shown, end_section=position == len(_NAMES) - 1)
+    return table
+
+
+def usage_lines(prediction: Prediction) -> list[str]:
+    """What company cost and how busy the machine was, one sentence each."""
+    found = usage(prediction.records)
+    lines = [
+        f"{prediction.strategy}: company made {kind} take {factor:.2f} × its time alone"
+        for kind, factor in found.contention.items()
+        if factor > 1.005
+    ]
+    for resource, mean in found.mean.items():
+        capacity = found.capacity[resource]
+        amounts = [
+            format_bytes(value) if resource == "memory" else f"{value:.2g}" for value in (mean, found.peak[resource], capacity)
+        ]
+        share = f" ({format_percent(mean / capacity)})" if capacity else ""
+        lines.append(f"{prediction.strategy}: {resource} {amounts[0]} in the mean{share}, {amounts[1]} at most, of {amounts[2]}")
+    return lines
