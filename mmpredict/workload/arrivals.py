@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from mmpredict.errors import InputError
-from mmpredict.workload.distributions import BLOCK, Reals
+from mmpredict.workload.distributions import BLOCK
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mmpredict.workload.distributions import Reals
 
 MAX_RATE_PER_S = 1e6
 MAX_GAP_S = 1e9
@@ -36,11 +40,8 @@ class Constant:
 
     def times_s(self, rng: np.random.Generator) -> Iterator[float]:
         """Times without end; nothing is drawn [s]."""
-        number = 0
-        while True:
-            # Divided, not added up: after a million of them the last is where it should be.
-            yield from ((number + np.arange(BLOCK)) / self.rate_per_s).tolist()
-            number += BLOCK
+        # Divided, not added up: after a million of them the last is where it should be.
+        return (number / self.rate_per_s for number in itertools.count())
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +115,12 @@ class Bursts:
         number = 0
         while True:
             start_s = number * self.gap_s
-            yield from np.sort(start_s + rng.uniform(0.0, self.spread_s, self.burst_size)).tolist()
+            yield from sorted((start_s + rng.uniform(0.0, self.spread_s, self.burst_size)).tolist())
             number += 1
 
 
 def _after(last_s: float, gaps_s: Reals) -> tuple[float, list[float]]:
-    times_s = (last_s + np.cumsum(gaps_s)).tolist()
+    times_s = (last_s + gaps_s.cumsum()).tolist()
     return times_s[-1], times_s
 
 

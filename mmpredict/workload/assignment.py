@@ -5,12 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from itertools import accumulate, repeat
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mmpredict.errors import InputError
 from mmpredict.workload.distributions import BLOCK
 from mmpredict.workload.seeds import fraction
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_MODELS = 1000
 MAX_WEIGHT = 1e9
@@ -42,8 +44,8 @@ class Assignment:
         if len(self.models) == 1:
             yield from repeat(self.models[0])
         while True:
-            for place in np.searchsorted(self._bounds, rng.random(BLOCK), side="right").tolist():
-                yield self.models[place]
+            for number in rng.random(BLOCK).tolist():
+                yield self.models[bisect_right(self._bounds, number)]
 
     def of(self, seed: int, name: str) -> str:
         """The model of everything that has this name, as all requests of one session."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Protocol
 
 from mmpredict.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Reals = npt.NDArray[np.float64]
 
 BLOCK = 1024
 """Numbers drawn at once."""
@@ -19,8 +22,6 @@ MAX_VALUE = 1e12
 MAX_VALUES = 1_000_000
 Z_P95 = 1.6448536269514722
 """The 95th percentile of the standard normal distribution."""
-
-Reals = npt.NDArray[np.float64]
 
 
 class Distribution(Protocol):
@@ -41,7 +42,9 @@ class Fixed:
 
     def block(self, rng: np.random.Generator, count: int) -> Reals:
         """So many times the value."""
-        return np.full(count, float(self.value))
+        from numpy import full
+
+        return full(count, float(self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Lognormal:
 
     def block(self, rng: np.random.Generator, count: int) -> Reals:
         """So many numbers."""
-        return np.minimum(self.median * np.exp(self.sigma * rng.standard_normal(count)), MAX_VALUE)
+        return rng.lognormal(math.log(self.median), self.sigma, count).clip(max=MAX_VALUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,24 @@ class Values:
 
     def block(self, rng: np.random.Generator, count: int) -> Reals:
         """So many numbers."""
-        return np.asarray(self.values, dtype=np.float64)[rng.integers(0, len(self.values), count)]
+        return rng.choice(self.values, count)
+
+
+@dataclass(frozen=True, slots=True)
+class Clipped:
+    """Another distribution, whose numbers below ``low`` are made so large, and those above ``high`` so small."""
+
+    inner: Distribution
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.low <= self.high <= MAX_VALUE:
+            raise InputError(f"min is {self.low} and max is {self.high}; 0 ≤ min ≤ max ≤ {MAX_VALUE:g} must hold")
+
+    def block(self, rng: np.random.Generator, count: int) -> Reals:
+        """So many numbers."""
+        return self.inner.block(rng, count).clip(self.low, self.high)
 
 
 def draws(distribution: Distribution, rng: np.random.Generator) -> Iterator[float]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mmpredict.errors import InputError
 from mmpredict.workload.distributions import BLOCK, Distribution, Fixed
 from mmpredict.workload.request import MAX_TOKENS
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +45,4 @@ class Lengths:
     def draws(self, rng: np.random.Generator) -> Iterator[int]:
         """Lengths without end [tokens]."""
         while True:
-            block = np.clip(np.rint(self.distribution.block(rng, BLOCK)), self.low, self.high)
-            yield from block.astype(np.int64).tolist()
+            yield from self.distribution.block(rng, BLOCK).round().clip(self.low, self.high).astype("int64").tolist()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from mmpredict.errors import InputError
 from mmpredict.workload.request import MAX_TOKENS
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Segment = tuple[int, int]
 """(which text, its length [tokens]); the same text has the same number."""

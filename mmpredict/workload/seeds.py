@@ -6,10 +6,12 @@ A stream depends on the seed and the name of what is drawn alone, so that other 
 from __future__ import annotations
 
 import hashlib
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mmpredict.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_SEED = 2**63 - 1
 
@@ -22,7 +24,9 @@ def generator(seed: int, name: str) -> np.random.Generator:
     """
     if not 0 <= seed <= MAX_SEED:
         raise InputError(f"seed is {seed}; it must be between 0 and {MAX_SEED}")
-    return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")])
+    from numpy.random import default_rng  # not before something is drawn: reading a scenario stays quick
+
+    return default_rng([seed, int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")])
 
 
 def fraction(seed: int, name: str) -> float:

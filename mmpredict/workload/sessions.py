@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mmpredict.errors import InputError
 from mmpredict.workload.assignment import Assignment
@@ -16,6 +15,9 @@ from mmpredict.workload.lengths import Lengths
 from mmpredict.workload.request import MAX_TOKENS, Request
 from mmpredict.workload.retention import Everything, Retention, Segment, Turn, common_tokens, total_tokens
 from mmpredict.workload.source import Source, Starts
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_TURNS = 10_000
 SUMMARY_WISH_TOKENS = 32

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mmpredict.errors import InputError
 from mmpredict.workload.arrivals import Arrivals
 from mmpredict.workload.seeds import generator
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_COUNT = 1_000_000_000
 MAX_DURATION_S = 1e10

@@ -69,7 +69,7 @@ class Asked:
             return self._models.of(self._seed, session) if session else next(self._draws)
         if self._names:
             if name not in self._names:
-                raise UnknownNameError("model of the trace", name, self._names, "; add it to names")
+                raise UnknownNameError("model of the trace", name, self._names, "(all of them must be in names)")
             return self._names[name]
         if not name:
             raise InputError("this trace does not say which model was asked; give model, or models with weights")
