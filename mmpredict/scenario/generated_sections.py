@@ -17,7 +17,7 @@ from mmpredict.workload.call_graph import Call, CallGraph
 from mmpredict.workload.closed_loop import ClosedLoop
 from mmpredict.workload.open_loop import OpenLoop
 from mmpredict.workload.request import MAX_TOKENS, Request
-from mmpredict.workload.sessions import Sessions
+from mmpredict.workload.sessions import MAX_TURNS, Sessions
 from mmpredict.workload.source import Starts
 
 
@@ -113,7 +113,7 @@ class SessionsSection(LoadSection, ModelKeys):
             lengths_of(self.system_tokens, "system_tokens", low=0),
             lengths_of(self.user_tokens, "user_tokens"),
             lengths_of(self.output_tokens, "output_tokens"),
-            lengths_of(self.turns, "turns"),
+            lengths_of(self.turns, "turns", high=MAX_TURNS),
             delays_of(self.think_s, "think_s"),
             self.memory.rule(),
             self.limit_tokens,

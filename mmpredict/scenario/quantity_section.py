@@ -98,8 +98,8 @@ Delay = Annotated[Annotated[float, Tag("quantity.number")] | _Drawn, by_kind(FAM
 """A number of seconds, or how it is drawn."""
 
 
-def lengths_of(length: int | BoundedSection, what: str, low: int = 1) -> Lengths:
-    """Lengths of at least ``low`` tokens.
+def lengths_of(length: int | BoundedSection, what: str, low: int = 1, high: int = MAX_TOKENS) -> Lengths:
+    """Lengths of at least ``low`` tokens, and at most ``high`` if nothing else is said.
 
     Raises:
         InputError: a parameter is out of range; ``what`` says of what.
@@ -109,7 +109,7 @@ def lengths_of(length: int | BoundedSection, what: str, low: int = 1) -> Lengths
             if length < low:
                 raise InputError(f"it is {length}; at least {low} is needed")
             return Lengths.fixed(length)
-        lowest, highest = (low if length.min is None else length.min), (MAX_TOKENS if length.max is None else length.max)
+        lowest, highest = (low if length.min is None else length.min), (high if length.max is None else length.max)
         if lowest < low or lowest != int(lowest) or highest != int(highest):
             raise InputError(f"min is {lowest} and max is {highest}; whole numbers from {low} on are needed")
         return Lengths(length.unbounded(), int(lowest), int(highest))

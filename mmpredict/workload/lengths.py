@@ -40,7 +40,7 @@ class Lengths:
         """Always so many."""
         if not 0 <= tokens <= MAX_TOKENS:
             raise InputError(f"a length of {tokens} tokens; it must be between 0 and {MAX_TOKENS}")
-        return cls(Fixed(tokens), low=min(1, tokens))
+        return cls(Fixed(tokens), tokens, tokens)
 
     def draws(self, rng: np.random.Generator) -> Iterator[int]:
         """Lengths without end [tokens]."""

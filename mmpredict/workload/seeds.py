@@ -32,4 +32,4 @@ def generator(seed: int, name: str) -> np.random.Generator:
 def fraction(seed: int, name: str) -> float:
     """One number of a name without a stream, between 0 and 1, evenly distributed [1]."""
     digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8, key=seed.to_bytes(8, "little")).digest()
-    return int.from_bytes(digest, "little") / 2**64
+    return (int.from_bytes(digest, "little") >> 11) / 2**53  # as many bits as a float has: never rounded up to 1

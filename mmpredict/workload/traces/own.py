@@ -19,6 +19,7 @@ from mmpredict.workload.request import MAX_AFTER, Request
 from mmpredict.workload.traces.lines import LineError, json_object, lines
 
 MAX_NAME = 512
+_MAX_NUMBER = 10**15  # a larger one is nothing to calculate or to print with
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Request)}
 _NEEDED = tuple(name for name, default in _DEFAULTS.items() if default is MISSING)
 _TEXTS = ("id", "model", "session")
@@ -98,14 +99,19 @@ def _request(found: dict[str, Any]) -> Request:
         if name in _TEXTS:
             good, kind = _is_name(value, empty=name == "session"), f"a text of at most {MAX_NAME} printable characters"
         elif name in _COUNTS:
-            good, kind = type(value) is int, "a whole number"
+            good, kind = type(value) is int and abs(value) < _MAX_NUMBER, "a whole number"
         elif name in _TIMES:
-            good, kind = type(value) in (int, float) or (name == "deadline_s" and value is None), "a number of seconds"
+            good, kind = _is_time(value) or (name == "deadline_s" and value is None), "a number of seconds"
         else:
             good, kind = isinstance(value, list) and len(value) <= MAX_AFTER and all(map(_is_name, value)), "a list of ids"
         if not good:
             raise LineError(f"{name} is {repr(value)[:60]}; it must be {kind}")
-    return Request(**{**found, "after": tuple(found.get("after", ()))})
+    times_s = {name: float(found[name]) for name in _TIMES if found.get(name) is not None}
+    return Request(**{**found, **times_s, "after": tuple(found.get("after", ()))})
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER
 
 
 def _is_name(value: object, empty: bool = False) -> bool:
