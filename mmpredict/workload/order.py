@@ -70,12 +70,17 @@ def in_possible_order(requests: Sequence[Request]) -> tuple[Request, ...]:
     if not any(request.after for request in requests):
         return tuple(sorted(requests, key=lambda request: request.arrival_s))
     possible = {request.id: request for request in requests}
-    depth: dict[str, int] = {}
+    # Of requests at the same time the order given holds, but for those that were given before one that they wait for: these
+    # stand right behind it.
+    places: dict[str, tuple[int, int]] = {}
+    given = {request.id: place for place, request in enumerate(requests)}
     for name in waiting_order({request.id: request.after for request in requests}):
         request = possible[name]
-        depth[name] = 1 + max((depth[one] for one in request.after), default=-1)
+        places[name] = (given[name], 0)
         if request.after:
+            place, depth = max(places[one] for one in request.after)
+            places[name] = max(places[name], (place, depth + 1))
             earliest_s = max(possible[one].arrival_s for one in request.after) + request.delay_s
             if request.arrival_s < earliest_s:
                 possible[name] = replace(request, arrival_s=earliest_s)
-    return tuple(sorted(possible.values(), key=lambda request: (request.arrival_s, depth[request.id])))
+    return tuple(sorted(possible.values(), key=lambda request: (request.arrival_s, places[request.id])))
