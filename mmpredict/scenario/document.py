@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -100,7 +101,10 @@ class Scenario(Strict):
         """
         self._require_few()
         single = [Workload(tuple(requests_of(self.requests))).requests] if self.requests else []
-        streams = [_named_errors(name, load, self.base) for name, load in self._loads().items()]
+        streams = []
+        for name, load in self._loads().items():
+            with _errors_of(name):
+                streams.append(load.stream(name, self.base))
         return heapq.merge(*single, *streams, key=lambda request: request.arrival_s)
 
     def workload(self) -> Workload:
@@ -120,8 +124,11 @@ class Scenario(Strict):
         Raises:
             InputError: a load does not say whom it asks.
         """
-        single = [section.model for section in self.requests]
-        return tuple(dict.fromkeys([*single, *(name for load in self.load for name in load.asked(self.base))]))
+        found = [section.model for section in self.requests]
+        for name, load in self._loads().items():
+            with _errors_of(name):
+                found.extend(load.asked(self.base))
+        return tuple(dict.fromkeys(found))
 
     def specs(self) -> dict[str, ModelSpec]:
         """Model name → model, for every model asked.
@@ -151,9 +158,11 @@ class Scenario(Strict):
         return dict(zip(names, self.load, strict=True))
 
 
-def _named_errors(name: str, load: LoadSection, base: Path | None) -> Iterator[Request]:
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    """Errors inside name the load; those that name a file or a table say enough."""
     try:
-        return load.stream(name, base)
+        yield
     except (FileFormatError, UnknownNameError):
         raise
     except InputError as error:

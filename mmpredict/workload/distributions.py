@@ -129,7 +129,10 @@ class Values:
 
     def block(self, rng: np.random.Generator, count: int) -> Reals:
         """So many numbers."""
-        return rng.choice(self.values, count)
+        from numpy import array
+
+        # Not rng.choice, which would make an array of all values every time.
+        return array([self.values[place] for place in rng.integers(0, len(self.values), count).tolist()], dtype=float)
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,14 @@ def test_impossible_loads_are_named(tmp_path: Path, text: str, message: str) -> 
     assert "\n" not in str(caught.value)
 
 
+def test_a_load_that_asks_nobody_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,4808,10\n")
+    text = '[[load]]\nid = "azure"\nkind = "trace"\nformat = "azure"\nfile = "t.csv"\n'
+    with pytest.raises(InputError, match="load 'azure': this trace does not say which model was asked; give model, or models"):
+        read(tmp_path, text).models()
+    assert read(tmp_path, text + "models = { a = 1, b = 2 }\n").models() == ("a", "b")
+
+
 def test_unknown_trace_formats_are_answered_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="unknown trace format 'json'; did you mean jsonl"):
         read(tmp_path, TRACE.replace('"jsonl"', '"json"')).workload()

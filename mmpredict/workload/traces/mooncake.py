@@ -17,8 +17,12 @@ from mmpredict.workload.traces.fields import real, whole
 from mmpredict.workload.traces.lines import LineError, json_object, lines
 
 BLOCK_TOKENS = 512
-CONTINUES_FRAC = 0.5
-"""A prompt continues a session if it begins with at least this part of the session's last prompt, counted in blocks [1]."""
+CONTINUES_FRAC = 0.25
+"""A prompt continues a session if it begins with more than this part of the session's last prompt, counted in blocks [1].
+
+Of 0.1, 0.25, 0.5, 0.75 and 0.9 the one that keeps most of what the conversation trace shares: 34.5 % of all prompt tokens, where
+a cache without bound that every request looks into would find 37.4 %; in the synthetic trace 65.1 % of 65.1 %.
+"""
 
 MAX_SESSIONS = 20_000
 """Of more sessions the ones longest without a request are forgotten, as a cache would."""
@@ -27,8 +31,8 @@ MAX_SESSIONS = 20_000
 def entries(path: Path) -> Iterator[Entry]:
     """Entries by time, in the trace's seconds, with sessions and shared tokens.
 
-    A prompt belongs to the session of the prompt before it with which it shares the longest beginning, if it repeats at least
-    half of that session's last prompt. Else it opens a session: what many sessions have in common, as the words that a service
+    A prompt belongs to the session of the prompt before it with which it shares the longest beginning, if it repeats more than a
+    quarter of that session's last prompt. Else it opens a session: what many sessions have in common, as the words that a service
     puts before every prompt, is shared by none of them.
 
     Raises:
@@ -79,7 +83,7 @@ class Sessions:
         if session is not None:
             last = self._last[session]
             common = _common(last.blocks, blocks)
-            if common < CONTINUES_FRAC * len(last.blocks):
+            if common <= CONTINUES_FRAC * len(last.blocks):
                 session, common = None, 0
             else:
                 cached_tokens = last.prompt_tokens
