@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from mmpredict.errors import InputError
@@ -18,17 +18,41 @@ _NEAR = 1000
 """Among more names than this the nearest is not looked for: it takes seconds."""
 
 
-def check_unique(requests: Sequence[Request]) -> None:
-    """Nothing, if no two requests have the same id.
+def check_unique(names: Sequence[str], what: str = "requests") -> None:
+    """Nothing, if no two names are equal.
 
     Raises:
-        InputError: two have.
+        InputError: two are.
     """
     seen: set[str] = set()
-    for request in requests:
-        if request.id in seen:
-            raise InputError(f"two requests are called {request.id!r}; ids must be unique")
-        seen.add(request.id)
+    for name in names:
+        if name in seen:
+            raise InputError(f"two {what} are called {name!r}; ids must be unique")
+        seen.add(name)
+
+
+def waiting_order(after: Mapping[str, Collection[str]], what: str = "request") -> list[str]:
+    """Names, each behind those that it waits for.
+
+    Args:
+        after: name → names that it waits for.
+        what: what the names are of, for messages.
+
+    Raises:
+        InputError: one waits for an unknown one or, through others, for itself.
+    """
+    for name, earlier in after.items():
+        for one in earlier:
+            if one not in after:
+                near = get_close_matches(one, list(after)[:_NEAR], n=1)
+                advice = f"did you mean {near[0]!r}?" if near else f"name the id of another {what}"
+                raise InputError(f"{what} {name!r}: after names {one!r}, which is no {what}; {advice}")
+    try:
+        return list(TopologicalSorter(after).static_order())
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        shown = circle if len(circle) <= _SHOWN else [*circle[: _SHOWN - 1], "…"]
+        raise InputError(f"{what}s wait for one another in a circle: {' → '.join(reversed(shown))}") from error
 
 
 def in_possible_order(requests: Sequence[Request]) -> tuple[Request, ...]:
@@ -41,59 +65,22 @@ def in_possible_order(requests: Sequence[Request]) -> tuple[Request, ...]:
         The same; where ``arrival_s`` is earlier than those waited for allow, it is raised to the earliest possible time.
 
     Raises:
-        InputError: a request waits for one that is not there, or for itself.
+        InputError: a request waits for one that is not there or, through others, for itself.
     """
     if not any(request.after for request in requests):
         return tuple(sorted(requests, key=lambda request: request.arrival_s))
-    places = {request.id: place for place, request in enumerate(requests)}
-    _check_known(requests, places)
-    waiting = [len(request.after) for request in requests]
-    followers: dict[str, list[int]] = {}
-    for place, request in enumerate(requests):
-        for name in request.after:
-            followers.setdefault(name, []).append(place)
-    possible = list(requests)
-    depth = [0] * len(requests)
-    ready = deque(place for place, count in enumerate(waiting) if not count)
-    done = 0
-    while ready:
-        place = ready.popleft()
-        done += 1
-        request = possible[place]
+    possible = {request.id: request for request in requests}
+    # Of requests at the same time the order given holds, but for those that were given before one that they wait for: these
+    # stand right behind it.
+    places: dict[str, tuple[int, int]] = {}
+    given = {request.id: place for place, request in enumerate(requests)}
+    for name in waiting_order({request.id: request.after for request in requests}):
+        request = possible[name]
+        places[name] = (given[name], 0)
         if request.after:
-            before = [places[name] for name in request.after]
-            depth[place] = 1 + max(depth[one] for one in before)
-            earliest_s = max(possible[one].arrival_s for one in before) + request.delay_s
+            place, depth = max(places[one] for one in request.after)
+            places[name] = max(places[name], (place, depth + 1))
+            earliest_s = max(possible[one].arrival_s for one in request.after) + request.delay_s
             if request.arrival_s < earliest_s:
-                possible[place] = replace(request, arrival_s=earliest_s)
-        for follower in followers.get(request.id, ()):
-            waiting[follower] -= 1
-            if not waiting[follower]:
-                ready.append(follower)
-    if done < len(requests):
-        raise InputError(f"requests wait for one another in a circle: {_circle(requests, places, waiting)}")
-    order = sorted(range(len(requests)), key=lambda place: (possible[place].arrival_s, depth[place]))
-    return tuple(possible[place] for place in order)
-
-
-def _check_known(requests: Sequence[Request], places: dict[str, int]) -> None:
-    for request in requests:
-        for name in request.after:
-            if name in places:
-                continue
-            near = get_close_matches(name, list(places)[:_NEAR], n=1)
-            advice = f"did you mean {near[0]!r}?" if near else "name the id of another request"
-            raise InputError(f"request {request.id!r}: after names {name!r}, which is no request; {advice}")
-
-
-def _circle(requests: Sequence[Request], places: dict[str, int], waiting: list[int]) -> str:
-    """The names around one circle; every request that still waits leads to one, going from each to one that it waits for."""
-    place = next(one for one, count in enumerate(waiting) if count)
-    seen: dict[int, int] = {}
-    path: list[int] = []
-    while place not in seen:
-        seen[place] = len(path)
-        path.append(place)
-        place = next(places[name] for name in requests[place].after if waiting[places[name]])
-    names = [requests[one].id for one in [*path[seen[place] :], place]]
-    return " → ".join(names if len(names) <= _SHOWN else [*names[: _SHOWN - 1], "…"])
+                possible[name] = replace(request, arrival_s=earliest_s)
+    return tuple(sorted(possible.values(), key=lambda request: (request.arrival_s, places[request.id])))

@@ -74,9 +74,7 @@ class Request:
             if not 0.0 <= time_s < _INFINITE:
                 return f"{name} is {time_s}; it must be 0 or more seconds"
         if not 0 <= self.shared_tokens < self.prompt_tokens:
-            return (
-                f"shared_tokens is {self.shared_tokens}; it must be 0 or more, and less than prompt_tokens ({self.prompt_tokens})"
-            )
+            return f"shared_tokens is {self.shared_tokens}; it must be 0 or more and below prompt_tokens ({self.prompt_tokens})"
         if not -MAX_PRIORITY <= self.priority <= MAX_PRIORITY:
             return f"priority is {self.priority}; it must be between {-MAX_PRIORITY} and {MAX_PRIORITY}"
         if self.deadline_s is not None and not 0.0 < self.deadline_s < _INFINITE:
@@ -104,7 +102,7 @@ class Workload:
     def __post_init__(self) -> None:
         if not self.requests:
             raise InputError("the workload holds no request; give at least one [[requests]] or [[load]] entry")
-        check_unique(self.requests)
+        check_unique([request.id for request in self.requests])
         object.__setattr__(self, "requests", in_possible_order(self.requests))
 
     @property

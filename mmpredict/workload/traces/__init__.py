@@ -1,0 +1,1 @@
+"""Recorded requests: files of other projects and of our own, read line by line."""
