@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
+from mmpredict.errors import InputError
 from mmpredict.hardware import warmth
 from mmpredict.hardware.telemetry import memory_bytes
 from mmpredict.live.client import CompletionClient, unique_prompt
@@ -54,12 +55,14 @@ def execute_plan(
         progress: told what happens.
 
     Raises:
-        InputError: a request asks for a model that the plan does not serve, or for more tokens than the context holds.
+        InputError: a request asks for a model that the plan does not serve, for more tokens than the context holds, or for
+            what is simulated only: to wait for other requests, or to share a prompt's beginning with them.
         DoesNotFitError: weights and KV caches of a stage do not fit into memory, or synthetic models onto the disk.
         EngineError: a server could not be started.
     """
     instance_of = assign(plan, workload)
     check_context(plan, workload, instance_of)
+    _check_requests(workload)
     check_memory(plan, specs, memory_capacity_bytes)
     require_engine()
     paths = {instance.model: materialize(specs[instance.model]) for instance in plan.instances}
@@ -206,6 +209,13 @@ class _Run:
         if self.progress is not None:
             done = sum(1 for row in self.result.requests if row.status != "ok" or row.finish_s == row.finish_s)
             self.progress(label, done / len(self.workload.requests))
+
+
+def _check_requests(workload: Workload) -> None:
+    for request in workload.requests:
+        wish = "to wait for others" if request.after else "a beginning shared with others" if request.shared_tokens else ""
+        if wish:
+            raise InputError(f"request {request.id!r} asks for {wish}: that can be predicted, but not executed yet")
 
 
 def _file_name(text: str) -> str:

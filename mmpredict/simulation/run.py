@@ -69,6 +69,7 @@ def simulate_stream(
     costs: MachineCosts,
     memory_capacity_bytes: float,
     cold: bool = False,
+    follow: bool = False,
 ) -> RequestTable:
     """Simulate requests that are too many to keep: they are read as they arrive, and only their numbers remain.
 
@@ -76,9 +77,11 @@ def simulate_stream(
         plan: instances, all in one stage.
         requests: in order of arrival.
         specs, costs, memory_capacity_bytes, cold: see ``simulate``.
+        follow: whether requests may wait for others (``Request.after``), which keeps a hundred bytes of each.
 
     Raises:
-        InputError: the plan has several stages, a request asks for a model that it does not serve, or does not fit.
+        InputError: the plan has several stages; a request asks for a model that it does not serve, does not fit, or waits for
+            another without ``follow``.
     """
     if len(plan.stages) != 1:
         raise InputError(f"plan {plan.strategy!r} has {len(plan.stages)} stages; a stream of requests never ends one")
@@ -91,7 +94,7 @@ def simulate_stream(
             check.add(request, instance_for(request, of_model, plan.strategy))
             yield request
 
-    run.through(checked(), None, {}, table.add, follow=True)
+    run.through(checked(), None, {}, table.add, follow)
     return table
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import simpy
 
+from mmpredict.errors import InputError
 from mmpredict.workload.request import Request
 
 
@@ -17,7 +18,10 @@ class Source:
         env: SimPy environment.
         requests: in order of arrival; read one ahead, so that a stream is never held in memory.
         arrive: called with every request and its arrival [s].
-        follow: whether requests may follow others; what has finished is remembered then.
+        follow: whether requests may follow others; when each finished is remembered then.
+
+    Raises:
+        InputError: a request follows another although none may; raised when it is read.
     """
 
     def __init__(
@@ -29,7 +33,7 @@ class Source:
         self._next: Request | None = next(self._requests, None)
         self._blocked: dict[str, int] = {}
         self._followers: dict[str, list[Request]] = {}
-        self._done: set[str] = set()
+        self._done: dict[str, float] = {}  # when requests finished [s]
         self._follow_others = follow
         self.arrived = 0
         self._schedule()
@@ -43,7 +47,7 @@ class Source:
         """A request has finished; those that waited for it alone come, after their delay."""
         if not self._follow_others:
             return
-        self._done.add(request)
+        self._done[request] = self._env.now
         for follower in self._followers.pop(request, ()):
             self._blocked[follower.id] -= 1
             if not self._blocked[follower.id]:
@@ -66,9 +70,12 @@ class Source:
         self._schedule()
 
     def _follow(self, request: Request) -> None:
+        if not self._follow_others:
+            raise InputError(f"request {request.id!r} waits for others; say that requests of the stream follow each other")
         open_ones = [name for name in request.after if name not in self._done]
         if not open_ones:
-            self._come(request, max(self._env.now + request.delay_s, request.arrival_s))
+            last_s = max(self._done[name] for name in request.after)
+            self._come(request, max(last_s + request.delay_s, request.arrival_s))
             return
         self._blocked[request.id] = len(open_ones)
         for name in open_ones:
