@@ -85,7 +85,7 @@ def _between(knots: list[tuple[float, float]], number: float) -> float:
 class Server:
     """A server of those prices; it takes no time to load."""
 
-    memory, device_bytes, stacked = MemoryParts(), 0.0, False
+    memory, program_bytes, device_bytes, stacked = MemoryParts(), 0.0, 0.0, False
 
     def __init__(self, prices: StepPrices) -> None:
         self.prices = prices

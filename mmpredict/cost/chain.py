@@ -72,6 +72,7 @@ class InstanceCost:
         memory = instance_memory(spec, options, EMBEDDED, threads=threads, touched_tokens=touched_tokens)
         scale = draw.factor(f"memory of {spec.name}", coefficients.memory.log_spread)
         self.memory = memory.host.scaled(scale)
+        self.program_bytes = scale * EMBEDDED.shared_bytes
 
     def load_s(self, cold: bool) -> float:
         """Time from process start to ready [s]."""

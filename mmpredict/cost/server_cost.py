@@ -18,12 +18,14 @@ class ServerCost(Protocol):
     Attributes:
         prices: of its steps.
         memory: what it takes of the machine's main memory.
+        program_bytes: pages of program and libraries within that, which servers of one engine share [bytes].
         device_bytes: what it takes of a GPU's own memory [bytes].
         stacked: whether its threads fall onto one core in company.
     """
 
     prices: StepPrices
     memory: MemoryParts
+    program_bytes: float
     device_bytes: float
     stacked: bool
 

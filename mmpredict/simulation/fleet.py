@@ -157,15 +157,13 @@ class Fleet:
 
     @property
     def used_bytes(self) -> float:
-        """Main memory of all servers together; pages of one file count once [bytes]."""
-        resident = [instance for instance in self.instances.values() if instance.state in ("ready", "unloading")]
-        mapped: dict[str, float] = {}
-        private = 0.0
-        for instance in resident:
-            memory = self.cost(instance.plan.name).memory
-            mapped[instance.plan.model] = memory.mapped
-            private += memory.private
-        return sum(mapped.values()) + private
+        """Main memory of all servers together; pages of one file, and of the program, count once [bytes]."""
+        costs = {
+            name: self.cost(name) for name, instance in self.instances.items() if instance.state in ("ready", "unloading")
+        }
+        mapped = {self.instances[name].plan.model: cost.memory.mapped for name, cost in costs.items()}
+        own = sum(cost.memory.private - cost.program_bytes for cost in costs.values())
+        return sum(mapped.values()) + own + max((cost.program_bytes for cost in costs.values()), default=0.0)
 
     @property
     def device_bytes(self) -> float:

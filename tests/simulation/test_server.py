@@ -65,7 +65,7 @@ class Cost:
     """A server of any prices."""
 
     memory = MemoryParts()
-    device_bytes = 0.0
+    program_bytes = device_bytes = 0.0
     stacked = False
 
     def __init__(self, prices: StepPrices) -> None:
