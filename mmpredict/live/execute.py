@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -19,9 +21,10 @@ from mmpredict.models.resolve import materialize
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import ActivityRow, RequestRow, StateRow
 from mmpredict.results.records import Records
-from mmpredict.simulation.dispatch import assign, check_context, sendable, stage_requests
+from mmpredict.simulation.dispatch import StageQueue, assign, check_context, check_order
 from mmpredict.simulation.plan import Plan, Stage
 from mmpredict.simulation.residency import check_memory, largest_private_bytes
+from mmpredict.workload.followers import Followers
 from mmpredict.workload.request import Request, Workload
 
 SAMPLE_INTERVAL_S = 0.25
@@ -55,13 +58,14 @@ def execute_plan(
         progress: told what happens.
 
     Raises:
-        InputError: a request asks for a model that the plan does not serve, for more tokens than the context holds, or for
-            what is simulated only: to wait for other requests, or to share a prompt's beginning with them.
+        InputError: a request asks for a model that the plan does not serve, for more tokens than the context holds, or to
+            share its prompt's beginning with others, which is simulated only.
         DoesNotFitError: weights and KV caches of a stage do not fit into memory, or synthetic models onto the disk.
         EngineError: a server could not be started.
     """
     instance_of = assign(plan, workload)
     check_context(plan, workload, instance_of)
+    check_order(plan, workload, instance_of)
     _check_requests(workload)
     check_memory(plan, specs, memory_capacity_bytes)
     require_engine()
@@ -78,6 +82,14 @@ def execute_plan(
         return run.records()
 
 
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A request, and when it comes into being [s]."""
+
+    request: Request
+    arrival_s: float
+
+
 @dataclass(slots=True)
 class _Run:
     plan: Plan
@@ -91,6 +103,7 @@ class _Run:
     progress: Progress | None
     servers: dict[str, EmbeddedServer] = field(default_factory=dict)
     result: Records = field(default_factory=lambda: Records("measured"))
+    followers: Followers = field(default_factory=Followers)
     begin_s: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,7 +114,7 @@ class _Run:
         sampler.start()
         try:
             for stage in self.plan.stages:
-                requests = stage_requests(stage, self.workload, dict(self.instance_of))
+                requests = [request for request in self.workload.requests if self.instance_of[request.id] in stage.instances]
                 if requests:
                     self._stage(stage, requests)
         finally:
@@ -112,23 +125,27 @@ class _Run:
     def _now_s(self) -> float:
         return perf_counter() - self.begin_s
 
-    def _stage(self, stage: Stage, waiting: list[Request]) -> None:
+    def _stage(self, stage: Stage, requests: list[Request]) -> None:
         opened_s = self._now_s()
         with ThreadPoolExecutor(len(stage.instances)) as pool, ending_servers():
             ready = dict(zip(stage.instances, pool.map(self._load, stage.instances), strict=True))
-        in_flight: set[Future[None]] = set()
-        with ThreadPoolExecutor(min(MAX_STREAMS, len(waiting))) as pool, ending_servers():
-            while waiting or in_flight:
-                count = sendable(waiting, len(in_flight), stage.concurrency, self._now_s())
-                for request in waiting[:count]:
-                    load_wait_s = max(0.0, ready[self.instance_of[request.id]] - max(opened_s, request.arrival_s))
-                    in_flight.add(pool.submit(self._request, request, load_wait_s))
-                waiting = waiting[count:]
+        queue: StageQueue[_Coming] = StageQueue(stage, Counter(self.instance_of[request.id] for request in requests))
+        for request in requests:
+            self._come(queue, request, self.followers.add(request))
+        in_flight: dict[Future[None], Request] = {}
+        with ThreadPoolExecutor(min(MAX_STREAMS, len(requests))) as pool, ending_servers():
+            while queue.unsent or in_flight:
+                for coming, name in queue.take(len(in_flight), self._now_s()):
+                    load_wait_s = max(0.0, ready[name] - max(opened_s, coming.arrival_s))
+                    in_flight[pool.submit(self._request, coming, load_wait_s)] = coming.request
                 may_send = stage.concurrency is None or len(in_flight) < stage.concurrency
-                pause_s = max(0.0, waiting[0].arrival_s - self._now_s()) if waiting and may_send else None
-                finished, in_flight = self._await(in_flight, pause_s)
-                for future in finished:
+                pause_s = max(0.0, queue.next_s - self._now_s()) if may_send and queue.next_s < math.inf else None
+                for future in self._await(set(in_flight), pause_s):
                     future.result()
+                    done = in_flight.pop(future)
+                    for request, arrival_s in self.followers.finished(done.id, self._now_s()):
+                        if self.instance_of[request.id] in stage.instances:
+                            self._come(queue, request, arrival_s)
         self._note_memory()
         for name in stage.instances:
             start_s = self._now_s()
@@ -137,13 +154,16 @@ class _Run:
             server.stop()
             self.result.activities.append(ActivityRow(name, "unload", start_s, self._now_s()))
 
+    def _come(self, queue: StageQueue[_Coming], request: Request, arrival_s: float | None) -> None:
+        if arrival_s is not None:
+            queue.add(_Coming(request, arrival_s), self.instance_of[request.id])
+
     @staticmethod
-    def _await(in_flight: set[Future[None]], pause_s: float | None) -> tuple[set[Future[None]], set[Future[None]]]:
+    def _await(in_flight: set[Future[None]], pause_s: float | None) -> set[Future[None]]:
         if in_flight:
-            finished, rest = wait(in_flight, timeout=pause_s, return_when=FIRST_COMPLETED)
-            return finished, rest
+            return wait(in_flight, timeout=pause_s, return_when=FIRST_COMPLETED)[0]
         threading.Event().wait(pause_s)
-        return set(), set()
+        return set()
 
     def _load(self, name: str) -> float:
         instance = self.plan.instance(name)
@@ -156,9 +176,9 @@ class _Run:
             self.result.activities.append(ActivityRow(name, "load", start_s, self._now_s()))
         return self._now_s()
 
-    def _request(self, request: Request, load_wait_s: float) -> None:
-        name = self.instance_of[request.id]
-        row = RequestRow(request.id, request.model, name, request.arrival_s, request.prompt_tokens, request.output_tokens)
+    def _request(self, coming: _Coming, load_wait_s: float) -> None:
+        request, name = coming.request, self.instance_of[coming.request.id]
+        row = RequestRow(request.id, request.model, name, coming.arrival_s, request.prompt_tokens, request.output_tokens)
         row.load_wait_s = load_wait_s
         with self.lock:
             self.result.requests.append(row)
@@ -213,9 +233,10 @@ class _Run:
 
 def _check_requests(workload: Workload) -> None:
     for request in workload.requests:
-        wish = "to wait for others" if request.after else "a beginning shared with others" if request.shared_tokens else ""
-        if wish:
-            raise InputError(f"request {request.id!r} asks for {wish}: that can be predicted, but not executed yet")
+        if request.shared_tokens:
+            raise InputError(
+                f"request {request.id!r} asks for a beginning shared with others: that can be predicted, but not executed yet"
+            )
 
 
 def _file_name(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from heapq import heappush, heapreplace
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from mmpredict.errors import InputError
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
@@ -102,13 +104,25 @@ def largest_batch(instance: InstancePlan, prompt_tokens: Sequence[int]) -> int:
     return max(1, min(instance.ubatch_tokens, together))
 
 
-def stage_requests(stage: Stage, workload: Workload, instance_of: dict[str, str]) -> list[Request]:
-    """The requests of a stage, in the order in which they are sent: by instance as the stage lists them when they are
-    sent one at a time (so that a model finishes before the next begins), by arrival otherwise."""
-    mine = [request for request in workload.requests if instance_of[request.id] in stage.instances]
-    if stage.concurrency == 1:
-        mine.sort(key=lambda request: stage.instances.index(instance_of[request.id]))
-    return mine
+def check_order(plan: Plan, workload: Workload, instance_of: Mapping[str, str]) -> None:
+    """Make sure that no request waits for one that is served after it.
+
+    Raises:
+        InputError: one does, and would wait forever.
+    """
+    if not any(request.after for request in workload.requests):
+        return
+    place: dict[str, tuple[int, int]] = {}  # by stage, and where requests go one at a time, by instance
+    for number, stage in enumerate(plan.stages):
+        for position, name in enumerate(stage.instances):
+            place[name] = (number, position if stage.concurrency == 1 else 0)
+    for request in workload.requests:
+        for other in request.after:
+            if place[instance_of[other]] > place[instance_of[request.id]]:
+                raise InputError(
+                    f"plan {plan.strategy!r} serves {request.id!r} before {other!r}, for which it waits; choose a strategy that "
+                    "serves their models at the same time"
+                )
 
 
 class Arriving(Protocol):
@@ -119,10 +133,59 @@ class Arriving(Protocol):
         """When it comes [s]."""
 
 
-def sendable(waiting: Sequence[Arriving], in_flight: int, concurrency: int | None, now_s: float) -> int:
-    """How many requests at the head of ``waiting`` may be sent now: first come first served, none overtakes."""
-    room = len(waiting) if concurrency is None else max(0, concurrency - in_flight)
-    count = 0
-    while count < min(room, len(waiting)) and waiting[count].arrival_s <= now_s:
-        count += 1
-    return count
+Item = TypeVar("Item", bound=Arriving)
+
+
+class StageQueue(Generic[Item]):
+    """Requests of a stage on their way to its instances: first come first served, or, where they go one at a time, one instance
+    after the other, so that a model finishes before the next begins.
+
+    Args:
+        stage: the stage.
+        expected: instance → requests that it will get; infinite where nobody knows [1].
+    """
+
+    def __init__(self, stage: Stage, expected: Mapping[str, float]) -> None:
+        self._concurrency = stage.concurrency
+        self._unsent = {name: expected.get(name, 0) for name in stage.instances}
+        one: deque[tuple[Item, str]] = deque()
+        self._line = {name: deque() if stage.concurrency == 1 else one for name in stage.instances}
+        self._lines = [(name, self._line[name]) for name in (stage.instances if stage.concurrency == 1 else stage.instances[:1])]
+
+    @property
+    def unsent(self) -> float:
+        """Requests that are still to be sent, come or not [1]."""
+        return sum(self._unsent.values())
+
+    @property
+    def next_s(self) -> float:
+        """When the next of those that are known comes; infinite if there is none [s]."""
+        return min((line[0][0].arrival_s for _, line in self._lines if line), default=math.inf)
+
+    def add(self, item: Item, name: str) -> None:
+        """A request for an instance is known."""
+        line = self._line[name]
+        position = len(line)
+        while position and line[position - 1][0].arrival_s > item.arrival_s:
+            position -= 1
+        line.insert(position, (item, name))
+
+    def take(self, in_flight: int, now_s: float) -> list[tuple[Item, str]]:
+        """Requests to be sent now, and their instances.
+
+        Args:
+            in_flight: requests of the stage that were sent and have not finished [1].
+            now_s: moment [s].
+        """
+        taken: list[tuple[Item, str]] = []
+        for head, line in self._lines:
+            while line and (self._concurrency is None or in_flight + len(taken) < self._concurrency):
+                item, name = line[0]
+                if item.arrival_s > now_s:
+                    break
+                line.popleft()
+                self._unsent[name] -= 1
+                taken.append((item, name))
+            if self._concurrency == 1 and self._unsent[head]:
+                break
+        return taken

@@ -16,7 +16,7 @@ from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import RequestRow, StateRow
 from mmpredict.results.records import Records
 from mmpredict.results.request_table import RequestTable
-from mmpredict.simulation.dispatch import ContextCheck, assign, check_context, instance_for, largest_batch, serving
+from mmpredict.simulation.dispatch import ContextCheck, assign, check_context, check_order, instance_for, largest_batch, serving
 from mmpredict.simulation.fleet import Fleet, Instance
 from mmpredict.simulation.fronts.front import Front
 from mmpredict.simulation.fronts.stages import Stages
@@ -50,6 +50,7 @@ def simulate(
     """
     instance_of = assign(plan, workload)
     check_context(plan, workload, instance_of)
+    check_order(plan, workload, instance_of)
     prompts: dict[str, list[int]] = {instance.name: [] for instance in plan.instances}
     for request in workload.requests:
         prompts[instance_of[request.id]].append(request.prompt_tokens)

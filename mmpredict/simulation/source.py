@@ -8,6 +8,7 @@ from typing import Any
 import simpy
 
 from mmpredict.errors import InputError
+from mmpredict.workload.followers import Followers
 from mmpredict.workload.request import Request
 
 
@@ -31,28 +32,20 @@ class Source:
         self._arrive = arrive
         self._requests = iter(requests)
         self._next: Request | None = next(self._requests, None)
-        self._blocked: dict[str, int] = {}
-        self._followers: dict[str, list[Request]] = {}
-        self._done: dict[str, float] = {}  # when requests finished [s]
-        self._follow_others = follow
+        self._followers = Followers() if follow else None
         self.arrived = 0
         self._schedule()
 
     @property
     def waiting(self) -> int:
         """Requests that wait for others to finish [1]."""
-        return len(self._blocked)
+        return self._followers.waiting if self._followers else 0
 
     def finished(self, request: str) -> None:
         """A request has finished; those that waited for it alone come, after their delay."""
-        if not self._follow_others:
-            return
-        self._done[request] = self._env.now
-        for follower in self._followers.pop(request, ()):
-            self._blocked[follower.id] -= 1
-            if not self._blocked[follower.id]:
-                del self._blocked[follower.id]
-                self._come(follower, max(self._env.now + follower.delay_s, follower.arrival_s))
+        if self._followers is not None:
+            for follower, arrival_s in self._followers.finished(request, self._env.now):
+                self._come(follower, arrival_s)
 
     def _schedule(self) -> None:
         if self._next is not None:
@@ -70,16 +63,11 @@ class Source:
         self._schedule()
 
     def _follow(self, request: Request) -> None:
-        if not self._follow_others:
+        if self._followers is None:
             raise InputError(f"request {request.id!r} waits for others; say that requests of the stream follow each other")
-        open_ones = [name for name in request.after if name not in self._done]
-        if not open_ones:
-            last_s = max(self._done[name] for name in request.after)
-            self._come(request, max(last_s + request.delay_s, request.arrival_s))
-            return
-        self._blocked[request.id] = len(open_ones)
-        for name in open_ones:
-            self._followers.setdefault(name, []).append(request)
+        arrival_s = self._followers.add(request)
+        if arrival_s is not None:
+            self._come(request, arrival_s)
 
     def _come(self, request: Request, arrival_s: float) -> None:
         self._env.timeout(max(0.0, arrival_s - self._env.now)).callbacks.append(lambda _: self._hand_over(request, self._env.now))

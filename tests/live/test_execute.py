@@ -272,6 +272,22 @@ def statuses(records: Records) -> dict[str, str]:
     return {row.request: row.status for row in records.requests}
 
 
+def test_followers_come_after_those_that_they_wait_for(specs: dict[str, ModelSpec], tmp_path: Path) -> None:
+    chain = Workload(
+        (
+            Request("first", UNSEEN, 16, 8),
+            Request("second", SEEN, 16, 4, after=("first",), delay_s=0.4),
+            Request("third", UNSEEN, 8, 2, after=("first", "second")),
+        )
+    )
+    records = execute_plan(plan_of("parallel-divided"), chain, specs, MEMORY_BYTES, tmp_path)
+    rows = {row.request: row for row in records.requests}
+    assert {row.status for row in rows.values()} == {"ok"}
+    assert rows["second"].arrival_s >= rows["first"].finish_s + 0.4
+    assert rows["third"].arrival_s >= rows["second"].finish_s
+    assert all(row.dispatched_s >= row.arrival_s for row in rows.values())
+
+
 def test_server_dies_amid_the_run(specs: dict[str, ModelSpec], tmp_path: Path) -> None:
     def kill_soon(label: str) -> None:
         if label == f"long on {UNSEEN}":

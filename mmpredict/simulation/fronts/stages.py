@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +10,10 @@ import simpy
 
 from mmpredict.cost.contention import is_yielding
 from mmpredict.cost.server_cost import MachineCosts
-from mmpredict.simulation.dispatch import sendable, serving
+from mmpredict.simulation.dispatch import StageQueue, serving
 from mmpredict.simulation.fleet import Fleet, Instance
 from mmpredict.simulation.job import Job
-from mmpredict.simulation.plan import Plan, Stage
+from mmpredict.simulation.plan import Plan
 
 
 class Stages:
@@ -42,21 +41,16 @@ class Stages:
         self._plan = plan
         self._costs = costs
         endless = {instance.name: math.inf for instance in plan.instances}
-        self._unsent: dict[str, float] = dict(endless if expected is None else expected)
+        self._queues: list[StageQueue[Job]] = [
+            StageQueue(stage, endless if expected is None else expected) for stage in plan.stages
+        ]
+        self._queue_of = {name: queue for stage, queue in zip(plan.stages, self._queues, strict=True) for name in stage.instances}
         self._instance_of = serving(plan)
-        self._stage: Stage | None = None
+        self._queue: StageQueue[Job] | None = None  # of the stage that is open
         self._opened_s = 0.0
         self._in_flight = 0
         self._left = 0.0
         self._over: Any = None
-        # One at a time, a model finishes before the next begins; otherwise requests are sent as they arrive.
-        self._waiting: dict[str, deque[Job]] = {}  # by instance; those of one queue share it
-        self._queues: dict[Stage, list[tuple[str, deque[Job]]]] = {}
-        for stage in plan.stages:
-            one: deque[Job] = deque()
-            self._waiting |= {name: deque() if stage.concurrency == 1 else one for name in stage.instances}
-            names = stage.instances if stage.concurrency == 1 else stage.instances[:1]
-            self._queues[stage] = [(name, self._waiting[name]) for name in names]
 
     def open(self) -> None:
         """See ``Front``."""
@@ -64,10 +58,11 @@ class Stages:
 
     def arrive(self, job: Job) -> None:
         """See ``Front``."""
-        name = job.row.instance = self._instance_of[job.row.model]
-        self._waiting[name].append(job)
-        if self._stage is not None and name in self._stage.instances:
-            self._send()
+        name = self._instance_of[job.row.model]
+        queue = self._queue_of[name]
+        queue.add(job, name)
+        if queue is self._queue:
+            self._send(queue)
 
     def finished(self, job: Job, instance: Instance) -> None:
         """See ``Front``."""
@@ -75,37 +70,28 @@ class Stages:
         self._left -= 1
         if not self._left:
             self._over.succeed()
-        elif self._waiting[job.row.instance]:
-            self._send()
+        elif self._queue is not None:
+            self._send(self._queue)
 
     def _walk(self) -> Any:
-        for stage in self._plan.stages:
-            left = sum(self._unsent.get(name, 0) for name in stage.instances)
-            if not left:
+        for stage, queue in zip(self._plan.stages, self._queues, strict=True):
+            if not queue.unsent:
                 continue
             opened_s = self._env.now
             spinning = [i for i in map(self._plan.instance, stage.instances) if i.threads > 1 and not is_yielding(i.spincount)]
             stacked = self._costs.stacked([instance.name for instance in spinning])
             yield self._env.all_of([self._fleet.load(name, name in stacked) for name in stage.instances])
-            self._stage, self._opened_s, self._left = stage, opened_s, left
+            self._queue, self._opened_s, self._left = queue, opened_s, queue.unsent
             self._over = self._env.event()
-            self._send()
+            self._send(queue)
             yield self._over
-            self._stage = None
+            self._queue = None
             for name in stage.instances:
                 yield self._fleet.unload(name)
 
-    def _send(self) -> None:
-        stage = self._stage
-        assert stage is not None
-        for head, waiting in self._queues[stage]:
-            for _ in range(sendable(waiting, self._in_flight, stage.concurrency, self._env.now)):
-                job = waiting.popleft()
-                name = job.row.instance
-                ready_s = self._fleet.instances[name].ready_s
-                job.row.load_wait_s = max(0.0, ready_s - max(self._opened_s, job.row.arrival_s))
-                self._in_flight += 1
-                self._unsent[name] -= 1
-                self._fleet.send(job, name)
-            if stage.concurrency == 1 and self._unsent.get(head, 0):
-                return
+    def _send(self, queue: StageQueue[Job]) -> None:
+        for job, name in queue.take(self._in_flight, self._env.now):
+            ready_s = self._fleet.instances[name].ready_s
+            job.row.load_wait_s = max(0.0, ready_s - max(self._opened_s, job.row.arrival_s))
+            self._in_flight += 1
+            self._fleet.send(job, name)
