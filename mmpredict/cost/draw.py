@@ -14,9 +14,23 @@ import numpy as np
 
 from mmpredict.cost.coefficients import Coefficients, Estimate
 from mmpredict.cost.contention import Contention
+from mmpredict.cost.sharing import MachineSharing
 
 UNMEASURED_LOG_SPREAD = 0.4
 """Spread of the speed of a weight type that was never measured: it is bounded by the slowest kernel, not fitted."""
+
+SLICE = Estimate(value=0.017, log_spread=0.1)
+"""Longest time that an NVIDIA GPU works for one process while others wait [s]: measured on an H200 (``docs/design.md``)."""
+GPU_EFFICIENCY = Estimate(value=0.92, log_spread=0.06)
+"""Part of a GPU's time that is worked while several processes take turns: fitted to these runs (``benchmarks/shared_gpu.py``)."""
+OTHER_GPUS = 4.0
+"""How much wider both are spread for GPUs of other makers: assumed, nothing was measured."""
+
+YIELDING = Estimate(value=0.95, log_spread=0.1)
+SPINNING_PREFILL = Estimate(value=0.7, log_spread=0.35)
+SPINNING_DECODE = Estimate(value=0.3, log_spread=0.6)
+"""Speed ÷ fair share of servers with more threads than cores, where nothing was measured: assumed from two machines of two cores;
+the second state of spinning servers (``docs/design.md``) is part of the spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +73,29 @@ def draw_contention(coefficients: Coefficients, draw: Draw) -> Contention:
         spinning_efficiency_decode=min(1.0, drawn("spinning decode", own.spinning_efficiency["decode"])),
         stacked_layer_s=drawn("stacked", own.stacked_layer_s),
     )
+
+
+def draw_sharing(cores: int, nvidia: bool, unified: bool, draw: Draw) -> MachineSharing:
+    """How activities share a machine that was not calibrated, in one run.
+
+    Args:
+        cores: of its CPU [1].
+        nvidia: whether its GPU is of the make that was measured; without a GPU it does not matter.
+        unified: whether CPU and GPU read one memory.
+        draw: the run's luck.
+    """
+
+    def drawn(name: str, estimate: Estimate, wider: float = 1.0) -> float:
+        return estimate.value * draw.factor(f"sharing {name}", wider * estimate.log_spread)
+
+    wider = 1.0 if nvidia else OTHER_GPUS
+    cpu = Contention(
+        cores=cores,
+        within_efficiency=1.0,
+        yielding_efficiency=min(1.0, drawn("yielding", YIELDING)),
+        spinning_efficiency_prefill=min(1.0, drawn("spinning prefill", SPINNING_PREFILL)),
+        spinning_efficiency_decode=min(1.0, drawn("spinning decode", SPINNING_DECODE)),
+        stacked_layer_s=0.0,
+    )
+    efficiency = min(1.0, drawn("of a GPU's time", GPU_EFFICIENCY, wider))
+    return MachineSharing(cpu, drawn("of time slices", SLICE, wider), efficiency, unified)

@@ -5,24 +5,23 @@ cells cost, at one price for all layers that see equally far::
 
     t(n, d) = fixed(n) + n · Σ_limits price(limit) · cells(d, limit)
 
-which is the sum of ``decode_terms``, term by term, without building the terms anew.
+which is the sum of ``decode_terms``, term by term, without building the terms anew. The prices are those of ``PublishedPrices``;
+what is added here is many steps at once.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mmpredict.cost.rates.attention import AttentionLayers, attention_layers
+from mmpredict.cost.piece import cells_seen
+from mmpredict.cost.published_prices import PublishedPrices
 from mmpredict.cost.rates.rates import Rates
-from mmpredict.cost.rates.step_terms import USUAL, Conditions, decode_terms
-from mmpredict.cost.rates.term import Term
+from mmpredict.cost.rates.step_terms import USUAL, Conditions
 from mmpredict.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-_TERMS_PER_LAYERS = 2  # of attention: what it reads and what it multiplies; ``decode_terms`` has them last
 
 
 class StepTable:
@@ -35,16 +34,9 @@ class StepTable:
     """
 
     def __init__(self, spec: ModelSpec, rates: Rates, how: Conditions = USUAL) -> None:
-        self._spec, self._rates, self._how = spec, rates, how
-        self._fixed_s: dict[int, float] = {}
-        prices: dict[float, tuple[AttentionLayers, float]] = {}
-        layers = attention_layers(spec.shape)
-        terms = self._terms(1)[1]
-        for position, alike in enumerate(layers):
-            price = rates.seconds(terms[_TERMS_PER_LAYERS * position :][:_TERMS_PER_LAYERS]) / alike.cells(0.0, 1.0)
-            seen, known = prices.get(alike.limit, (alike, 0.0))
-            prices[alike.limit] = (seen, known + price)
-        self._cells = tuple(prices.values())
+        prices = PublishedPrices(spec, rates, how)
+        self._pass_s = prices.decode_pass_s
+        self._cells = tuple(zip(prices.limits, prices.decode_cell_s, strict=True))
 
     def step_s(self, sequences: int, depth: float) -> float:
         """Time of one step [s].
@@ -63,11 +55,10 @@ class StepTable:
             depth: cells of each sequence before the first step [tokens].
             steps: how many [1].
         """
-        fixed_s = self._fixed_s.get(sequences) or self._fixed(sequences)
         seen_s = 0.0
-        for layers, price_s in self._cells:
-            seen_s += price_s * layers.cells(depth, steps)
-        return steps * fixed_s + sequences * seen_s
+        for limit, price_s in self._cells:
+            seen_s += price_s * cells_seen(depth, steps, limit)
+        return steps * self._pass_s(sequences) + sequences * seen_s
 
     def steps_s(self, sequences: NDArray[np.integer], depths: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
         """Times of single steps, each of its own number of sequences and depth [s].
@@ -81,21 +72,11 @@ class StepTable:
         counts = np.bincount(sequences)
         fixed_s = np.zeros(len(counts))
         for several in np.flatnonzero(counts):
-            fixed_s[several] = self._fixed_s.get(int(several)) or self._fixed(int(several))
+            fixed_s[several] = self._pass_s(int(several))
         seen_s = np.zeros(len(depths))
-        for layers, price_s in self._cells:
-            cells = np.minimum(depths + 1.0, layers.limit)
-            edge = np.clip(layers.limit - depths, 0.0, 1.0)  # the part of the token during which its window still grows
+        for limit, price_s in self._cells:
+            cells = np.minimum(depths + 1.0, limit)
+            edge = np.clip(limit - depths, 0.0, 1.0)  # the part of the token during which its window still grows
             seen_s += price_s * (cells + edge * (1.0 - edge) / 2)
         found: NDArray[np.float64] = fixed_s[sequences] + sequences * seen_s
         return found
-
-    def _fixed(self, sequences: int) -> float:
-        seconds = self._fixed_s[sequences] = self._rates.seconds(self._terms(sequences)[0])
-        return seconds
-
-    def _terms(self, sequences: int) -> tuple[list[Term], list[Term]]:
-        """Terms of a step at depth 0: what attention does not see, and what it sees."""
-        terms = decode_terms(self._spec, sequences, 0.0, 1.0, self._how)
-        first = len(terms) - _TERMS_PER_LAYERS * len(attention_layers(self._spec.shape))
-        return terms[:first], terms[first:]

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mmpredict.cost.rates.attention import attention_layers, is_cached, state_bytes
+from mmpredict.cost.rates.attention import AttentionLayers, attention_layers, is_cached, state_bytes
 from mmpredict.cost.rates.operations import operations
 from mmpredict.cost.rates.parameters import batch_powers, compute_powers, read_powers
 from mmpredict.cost.rates.term import Term
@@ -27,7 +27,8 @@ from mmpredict.models.spec import ModelSpec
 _WIDE_FROM = 4096  # hidden width from which long rows begin to cost more
 _LONG = 512  # tokens of a batch from which overheads no longer change
 _MOVED_BYTES = 8  # an operation reads and writes a 32-bit number per entry of the hidden state
-_HEADS, _WIDTH, _DEPTH = 32, 1024, 32768  # where the second part of attention has its unit
+_HEADS, _WIDTH, FAR_DEPTH = 32, 1024, 32768
+"""Where the second part of attention has its unit: heads, width of the cache, mean depth [1, 1, tokens]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,9 @@ def decode_terms(spec: ModelSpec, sequences: int, first: float, steps: float, ho
         steps: how many [1].
         how: conditions.
     """
-    terms = _passes(spec, steps, sequences, sequences, how)
-    if how.sampled:
-        terms.append(Term(steps * sequences * spec.shape.n_vocab, {"sample_s": 1.0}))
-    early = _early("early_attention", how)
+    terms = [*pass_terms(spec, steps, sequences, sequences, how), *sampling_terms(spec, steps * sequences, how)]
     for layers in attention_layers(spec.shape):
-        cells = how.share * sequences * layers.cells(first, steps)
-        read = layers.cell_bytes(how.key_type, how.value_type)
-        terms.append(Term(read * cells, {"bandwidth": -1.0, "cache_read": 1.0, **early}))
-        terms.append(Term(layers.cell_macs * cells, {"mac_s": 1.0, **_latent("latent_mac", layers.latent), **early}))
+        terms += cell_terms(layers, sequences * layers.cells(first, steps), how)
     return terms
 
 
@@ -91,22 +86,11 @@ def prompt_terms(spec: ModelSpec, tokens: int, depth: float, how: Conditions = U
     whole, rest = divmod(tokens, how.ubatch_tokens)
     terms = [Term(1.0, {"request_s": 1.0})] if how.served else []
     if whole:
-        terms += _passes(spec, whole, how.ubatch_tokens, 0 if rest else 1 / whole, how)
+        terms += pass_terms(spec, whole, how.ubatch_tokens, 0 if rest else 1 / whole, how)
     if rest:
-        terms += _passes(spec, 1, rest, 1, how)
-    early = _early("early_attention", how)
+        terms += pass_terms(spec, 1, rest, 1, how)
     for layers in attention_layers(spec.shape):
-        cells = layers.cells(depth, tokens)
-        macs = how.share * layers.cell_macs * cells
-        terms.append(Term(macs, {"prompt_mac_s": 1.0, **_latent("latent_prompt_mac", layers.latent), **early}))
-        if math.isinf(layers.limit):
-            far = {
-                "far_mac_s": 1.0,
-                "far_heads": math.log(layers.heads / _HEADS),
-                "far_width": math.log(layers.kv_heads * layers.key_dim / _WIDTH),
-                "far_depth": math.log(cells / tokens / _DEPTH),
-            }
-            terms.append(Term(macs, far | early))
+        terms += piece_terms(layers, layers.cells(depth, tokens), tokens, how)
     return terms
 
 
@@ -119,10 +103,9 @@ def encode_terms(spec: ModelSpec, tokens: int, inputs: int, how: Conditions = US
         inputs: evaluated together [1].
         how: conditions.
     """
-    terms = _passes(spec, 1, tokens * inputs, 0, how)
+    terms = pass_terms(spec, 1, tokens * inputs, 0, how)
     for layers in attention_layers(spec.shape):
-        macs = how.share * inputs * layers.cell_macs * tokens * min(tokens, layers.limit)
-        terms.append(Term(macs, {"prompt_mac_s": 1.0}))
+        terms.append(encoded_term(layers, tokens, inputs, how))
     return terms
 
 
@@ -137,8 +120,54 @@ def cross_terms(spec: ModelSpec, sequences: int, seen: int, steps: float, how: C
     return terms
 
 
-def _passes(spec: ModelSpec, passes: float, tokens: int, sampled: float, how: Conditions) -> list[Term]:
-    """What passes through the model cost whatever attention sees; ``sampled`` tokens of each are sampled."""
+def cell_terms(layers: AttentionLayers, cells: float, how: Conditions = USUAL) -> list[Term]:
+    """What decoding tokens cost that see so many ``cells`` of alike layers, all sequences and steps together."""
+    early = _early("early_attention", how)
+    read = how.share * cells * layers.cell_bytes(how.key_type, how.value_type)
+    macs = how.share * cells * layers.cell_macs
+    return [
+        Term(read, {"bandwidth": -1.0, "cache_read": 1.0, **early}),
+        Term(macs, {"mac_s": 1.0, **_latent("latent_mac", layers.latent), **early}),
+    ]
+
+
+def piece_terms(layers: AttentionLayers, cells: float, tokens: float, how: Conditions = USUAL) -> list[Term]:
+    """What ``tokens`` consecutive tokens of a prompt cost that see ``cells`` of alike layers, summed over the tokens."""
+    early = _early("early_attention", how)
+    macs = how.share * layers.cell_macs * cells
+    terms = [Term(macs, {"prompt_mac_s": 1.0, **_latent("latent_prompt_mac", layers.latent), **early})]
+    if math.isinf(layers.limit):
+        far = {
+            "far_mac_s": 1.0,
+            "far_heads": math.log(layers.heads / _HEADS),
+            "far_width": math.log(layers.kv_heads * layers.key_dim / _WIDTH),
+            "far_depth": math.log(cells / tokens / FAR_DEPTH),
+        }
+        terms.append(Term(macs, far | early))
+    return terms
+
+
+def encoded_term(layers: AttentionLayers, tokens: int, inputs: int = 1, how: Conditions = USUAL) -> Term:
+    """Attention of an encoder's alike layers, every token of an input to all of it."""
+    macs = how.share * inputs * layers.cell_macs * tokens * min(tokens, layers.limit)
+    return Term(macs, {"prompt_mac_s": 1.0})
+
+
+def sampling_terms(spec: ModelSpec, tokens: float, how: Conditions = USUAL) -> list[Term]:
+    """What sampling ``tokens`` tokens costs a server; nothing where none samples."""
+    return [Term(tokens * spec.shape.n_vocab, {"sample_s": 1.0})] if how.sampled and spec.output_matrix and tokens else []
+
+
+def pass_terms(spec: ModelSpec, passes: float, tokens: int, sampled: float, how: Conditions = USUAL) -> list[Term]:
+    """What passes through the model cost whatever attention sees.
+
+    Args:
+        spec: the model.
+        passes: how many [1].
+        tokens: of each [tokens].
+        sampled: of these, those whose logits are taken; below 1 where only one of several passes ends a prompt [tokens].
+        how: conditions.
+    """
     shape = spec.shape
     layers = range(shape.n_layers - shape.n_draft_layers)
     recurrent = sum(shape.is_recurrent(layer) for layer in layers)

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from invented_rates import RATES, SPECS
 
 from mmpredict.cost.rates.lookup import StepTable
-from mmpredict.cost.rates.parameters import Belief, beliefs
-from mmpredict.cost.rates.rates import PhaseError, Rate, Rates
 from mmpredict.cost.rates.step_terms import Conditions, decode_terms
-from mmpredict.models.catalog import catalog_spec
-from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.models.spec import ModelSpec
 
-BELIEFS = beliefs("gpu", WEIGHT_TYPES, Belief(math.log(200e9), 0.2), Belief(math.log(20e12), 0.5))
-ERROR = PhaseError(rows=0, median=0.0, p90=0.0, bias=0.0, scale=1.0, covered=0.0)
-RATES = Rates(
-    machine="invented",
-    mode="",
-    processor="gpu",
-    backend="vulkan",
-    rows=0,
-    bandwidth_bytes_per_s=256e9,
-    compute_flop_per_s=60e12,
-    rates={name: Rate(belief.mean, belief.spread) for name, belief in BELIEFS.items()},
-    errors={"prompt": ERROR, "decode": ERROR},
-)
-# Dense, windowed, a mixture of experts, latent attention, recurrent.
-SPECS = [catalog_spec(name, "Q4_K_M") for name in ("llama3.1-8b", "gemma3-4b", "qwen3-30b-a3b", "deepseek-v2-lite", "qwen3.5-9b")]
 CONDITIONS = [Conditions(), Conditions(key_type="q8_0", value_type="q4_0", early=True, share=0.4)]
 TABLES = {(spec.name, how): StepTable(spec, RATES, how) for spec in SPECS for how in CONDITIONS}
 WINDOW = 1024  # of gemma3-4b
