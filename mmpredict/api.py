@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmpredict.cost.chain import CalibratedSource
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.library import load_coefficients
-from mmpredict.errors import DoesNotFitError, InputError
+from mmpredict.cost.server_cost import CostSource
+from mmpredict.errors import DoesNotFitError, EngineMissingError, InputError, NotCalibratedError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.library import find_profile
 from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.live.embedded import engine_build
+from mmpredict.models.spec import ModelSpec
 from mmpredict.recommend.search import Recommendation, recommend
 from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, regret
 from mmpredict.results.prediction import Prediction
@@ -24,6 +27,8 @@ from mmpredict.simulation.dispatch import assign, check_context
 from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.repeat import DEFAULT_DRAWS, predict_plan
 from mmpredict.simulation.residency import check_memory
+from mmpredict.sizing.costs import PlannedServer, UncalibratedMachine
+from mmpredict.strategy.table import OF_THE_CORES
 
 SCHEMA_VERSION = 1
 
@@ -41,6 +46,7 @@ class Forecast:
         predictions: one per plan, in the scenario's order.
         infeasible: strategy → why it does not fit.
         recommendation: the best.
+        left_out: strategy → why it is not looked at: it is the same as another one on this machine.
     """
 
     scenario: Scenario
@@ -48,6 +54,7 @@ class Forecast:
     predictions: tuple[Prediction, ...]
     infeasible: dict[str, str]
     recommendation: Recommendation
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -56,6 +63,7 @@ class Forecast:
             "scenario": self.scenario.model_dump(mode="json"),
             "recommendation": self.recommendation.to_dict(),
             "infeasible": self.infeasible,
+            "left_out": self.left_out,
             "plans": {name: plan.to_dict() for name, plan in self.plans.items()},
             "predictions": {prediction.strategy: prediction.to_dict() for prediction in self.predictions},
         }
@@ -103,6 +111,8 @@ def forecast(
 ) -> Forecast:
     """Predict every strategy of a scenario and recommend one.
 
+    A machine's own calibration answers where there is one, otherwise the best published rates for it do.
+
     Args:
         scenario: a scenario, or the path of its file.
         draws: simulations behind the intervals, 1 or more [1].
@@ -110,9 +120,9 @@ def forecast(
         coefficients: instead of the stored ones of the scenario's machine.
 
     Raises:
-        InputError: the scenario cannot be used.
+        InputError: the scenario cannot be used, or the machine's profile says too little.
         DoesNotFitError: no strategy fits the machine.
-        NotCalibratedError: there are no coefficients for the machine.
+        NotCalibratedError: the scenario is for this machine, of which nothing is known.
     """
     if draws < 1:
         raise InputError(f"draws is {draws}; it must be 1 or more")
@@ -121,19 +131,24 @@ def forecast(
     specs, workload, plans = question.specs(), question.workload(), question.plans(profile.cpu.cores)
     # What is free changes from moment to moment and decides what fits; the records name what there is.
     capacity = profile.cpu_memory.capacity_bytes.value
+    machine = None if coefficients is not None else _uncalibrated(profile)
+    plans, left_out = _different(plans, machine)
     found: list[Prediction] = []
     infeasible: dict[str, str] = {}
     for plan in plans:
         try:
-            check_memory(plan, specs, _usable(profile))
-            coefficients = coefficients or load_coefficients(profile, engine_build())
-            found.append(predict_plan(plan, workload, specs, coefficients, _usable(profile), draws, seed, question.cold, capacity))
+            if machine is not None:
+                source: CostSource = machine.source(_companies(plan, specs))
+            else:
+                check_memory(plan, specs, _usable(profile))
+                source = CalibratedSource(coefficients or load_coefficients(profile, engine_build()))
+            found.append(predict_plan(plan, workload, specs, source, _usable(profile), draws, seed, question.cold, capacity))
         except DoesNotFitError as error:
             infeasible[plan.strategy] = str(error)
     if not found:
         raise DoesNotFitError("; ".join(infeasible.values()))
     feasible = {plan.strategy: plan for plan in plans if plan.strategy not in infeasible}
-    return Forecast(question, feasible, tuple(found), infeasible, recommend(found))
+    return Forecast(question, feasible, tuple(found), infeasible, recommend(found), left_out)
 
 
 def predict(scenario: Scenario | str | os.PathLike[str], draws: int = DEFAULT_DRAWS, seed: int = 0) -> dict[str, Prediction]:
@@ -179,6 +194,48 @@ def validate(
     expected = forecast(question, draws, seed)
     measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress)
     return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
+
+
+def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
+    """A machine by its rates; None where a calibration of its own answers."""
+    try:
+        load_coefficients(profile, engine_build())
+    except (NotCalibratedError, EngineMissingError) as error:
+        try:
+            return UncalibratedMachine(profile)
+        except NotCalibratedError:
+            raise error from None  # it says how to calibrate
+        except InputError as unknown:
+            raise InputError(f"{unknown}; and {error}") from None
+    return None
+
+
+def _companies(plan: Plan, specs: Mapping[str, ModelSpec]) -> list[list[PlannedServer]]:
+    """The servers of each stage."""
+    return [
+        [PlannedServer(specs[one.model], one.threads, one.cache) for one in map(plan.instance, stage.instances)]
+        for stage in plan.stages
+    ]
+
+
+def _different(plans: list[Plan], machine: UncalibratedMachine | None) -> tuple[list[Plan], dict[str, str]]:
+    """Plans that differ on the machine, and why the others are left out: where a GPU works, cores are not divided.
+
+    Raises:
+        InputError: none is left.
+    """
+    if machine is None or machine.machine.device is None:
+        return plans, {}
+    left_out = {
+        plan.strategy: f"the same as {OF_THE_CORES[plan.strategy]} on {machine.machine.name}, where models run on the GPU"
+        for plan in plans
+        if plan.strategy in OF_THE_CORES
+    }
+    kept = [plan for plan in plans if plan.strategy not in left_out]
+    if not kept:
+        reasons = "; ".join(f"{name} is {reason}" for name, reason in left_out.items())
+        raise InputError(f"no strategy is left: {reasons}; ask for {', '.join(sorted(set(OF_THE_CORES.values())))}")
+    return kept, left_out
 
 
 def _execute_plans(

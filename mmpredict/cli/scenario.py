@@ -78,6 +78,8 @@ def predict(
         remark(f"warning: {warning}")
     for strategy, reason in found.infeasible.items():
         remark(f"{strategy} does not fit: {reason}")
+    for strategy, reason in found.left_out.items():
+        remark(f"{strategy} is not listed: {reason}")
 
 
 def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = None, limit: Limit = None) -> None:

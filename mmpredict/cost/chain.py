@@ -122,3 +122,35 @@ class CostModel:
             return set()
         order = sorted(spinning, key=lambda name: (self.draw.factor(f"spared {name}", 1.0), name))
         return set(order[len(order) % 2 :])
+
+
+class CalibratedSource:
+    """Costs by a calibration of the machine (see ``CostSource``).
+
+    Args:
+        coefficients: of the machine and engine.
+    """
+
+    on_cpu = True
+
+    def __init__(self, coefficients: Coefficients) -> None:
+        self.coefficients = coefficients
+        self.cores = coefficients.cores
+        self.provenance = (
+            f"coefficients fitted on {coefficients.measured_on} from {coefficients.measurements} measurements of "
+            f"{coefficients.machine} with {coefficients.engine}",
+        )
+
+    def costs(self, draw: Draw) -> CostModel:
+        """Costs of one run."""
+        return CostModel(self.coefficients, draw)
+
+    def doubts(self, specs: Sequence[ModelSpec], several: bool) -> tuple[str, ...]:
+        """Models with weights that were not calibrated."""
+        kernels = {name for steps in self.coefficients.steps.values() for name in steps.kernels}
+        return tuple(
+            f"{spec.name} holds weights of a type that was not calibrated ({', '.join(sorted(spec.weight_types - kernels))}): its "
+            "speed is a guess within wide bounds; calibrate with --types"
+            for spec in specs
+            if spec.weight_types - kernels
+        )

@@ -19,12 +19,13 @@ class DrawnPrices(StepPrices):
         published: the prices.
         draw: the run's luck.
         what: names the factors: the model and its processor.
+        scale: of all times, whatever the luck [1].
     """
 
-    def __init__(self, published: PublishedPrices, draw: Draw, what: str) -> None:
+    def __init__(self, published: PublishedPrices, draw: Draw, what: str, scale: float = 1.0) -> None:
         super().__init__(published.ubatch_tokens)
-        self._published, self._draw, self._what = published, draw, what
-        self._prompt = draw.factor(f"prefill of {what}", published.prompt_log_halfwidth / NORMAL_80)
+        self._published, self._draw, self._what, self._scale = published, draw, what, scale
+        self._prompt = scale * draw.factor(f"prefill of {what}", published.prompt_log_halfwidth / NORMAL_80)
         self.limits = published.limits
         self.decode_cell_s = tuple(self._decode(1) * price for price in published.decode_cell_s)
         self.batch_cell_s = tuple(self._prompt * price for price in published.batch_cell_s)
@@ -41,7 +42,7 @@ class DrawnPrices(StepPrices):
 
     def _decode(self, sequences: int) -> float:
         log_spread = self._published.decode_log_halfwidth(sequences) / NORMAL_80
-        return self._draw.factor(f"decode of {self._what}", log_spread)
+        return self._scale * self._draw.factor(f"decode of {self._what}", log_spread)
 
 
 class SplitPrices(StepPrices):

@@ -49,6 +49,17 @@ class MemoryParts:
         """What one instance alone needs [bytes]."""
         return self.mapped + self.private
 
+    def __add__(self, other: MemoryParts) -> MemoryParts:
+        """Part by part: both in one memory."""
+        return MemoryParts(
+            self.mapped + other.mapped,
+            self.weights + other.weights,
+            self.kv_cache + other.kv_cache,
+            self.compute + other.compute,
+            self.output + other.output,
+            self.process + other.process,
+        )
+
     def scaled(self, factor: float) -> MemoryParts:
         """Every part times ``factor``."""
         parts = (self.mapped, self.weights, self.kv_cache, self.compute, self.output, self.process)

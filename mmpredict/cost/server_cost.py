@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from mmpredict.cost.contention import Demand, Phase, Sharing
+from mmpredict.cost.draw import Draw
 from mmpredict.cost.memory import MemoryParts
 from mmpredict.cost.prices import StepPrices
 from mmpredict.models.cache import CacheOptions
@@ -77,3 +78,31 @@ class MachineCosts(Protocol):
 
     def stacked(self, spinning: Sequence[str]) -> set[str]:
         """Which of several servers that spin while they wait get their threads stacked on one core when they compete."""
+
+
+class CostSource(Protocol):
+    """What is known of a machine: makes the costs of a simulation run from the run's luck.
+
+    Attributes:
+        cores: of the machine's CPU [1].
+        on_cpu: whether servers work with threads of the CPU, so that how many there are and how they wait matters.
+        provenance: what the numbers rest on, one sentence each.
+    """
+
+    @property
+    def cores(self) -> int:
+        """See the class."""
+
+    @property
+    def on_cpu(self) -> bool:
+        """See the class."""
+
+    @property
+    def provenance(self) -> tuple[str, ...]:
+        """See the class."""
+
+    def costs(self, draw: Draw) -> MachineCosts:
+        """Costs of one run."""
+
+    def doubts(self, specs: Sequence[ModelSpec], several: bool) -> tuple[str, ...]:
+        """What a reader should know before trusting predictions of these models; ``several``: of servers at the same time."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmpredict.cost.chain import CostModel
-from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import is_yielding
 from mmpredict.cost.draw import Draw
+from mmpredict.cost.server_cost import CostSource
 from mmpredict.errors import DoesNotFitError
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.metrics import summarize
@@ -24,7 +23,7 @@ def predict_plan(
     plan: Plan,
     workload: Workload,
     specs: Mapping[str, ModelSpec],
-    coefficients: Coefficients,
+    source: CostSource,
     memory_bytes: float,
     draws: int = DEFAULT_DRAWS,
     seed: int = 0,
@@ -37,7 +36,7 @@ def predict_plan(
         plan: instances and stages.
         workload: requests.
         specs: model name → model.
-        coefficients: of the machine and engine.
+        source: what is known of the machine.
         memory_bytes: what the instances may use together [bytes].
         draws: simulations behind the intervals [1].
         seed: of the draws; plans predicted with the same seed share their luck.
@@ -49,7 +48,7 @@ def predict_plan(
         InputError: the plan cannot run on the machine.
     """
     capacity_bytes = memory_bytes if capacity_bytes is None else capacity_bytes
-    median = simulate(plan, workload, specs, CostModel(coefficients), capacity_bytes, cold)
+    median = simulate(plan, workload, specs, source.costs(Draw()), capacity_bytes, cold)
     needed = summarize(median).memory_peak_bytes
     if needed > memory_bytes:
         raise DoesNotFitError(
@@ -57,7 +56,7 @@ def predict_plan(
             "run fewer models at once, or use smaller contexts or quantizations"
         )
     summaries = [
-        summarize(simulate(plan, workload, specs, CostModel(coefficients, Draw(seed, number)), capacity_bytes, cold))
+        summarize(simulate(plan, workload, specs, source.costs(Draw(seed, number)), capacity_bytes, cold))
         for number in range(draws)
     ]
     return Prediction(
@@ -66,32 +65,29 @@ def predict_plan(
         metrics=intervals(summaries),
         draws=draws,
         makespans_s=tuple(summary.makespan_s for summary in summaries),
-        provenance=(
-            f"coefficients fitted on {coefficients.measured_on} from {coefficients.measurements} measurements of "
-            f"{coefficients.machine} with {coefficients.engine}",
-        ),
-        warnings=_warnings(plan, specs, coefficients),
+        provenance=source.provenance,
+        warnings=(*_warnings(plan, source), *source.doubts(_models(plan, specs), _several(plan))),
     )
 
 
-def _warnings(plan: Plan, specs: Mapping[str, ModelSpec], coefficients: Coefficients) -> tuple[str, ...]:
+def _warnings(plan: Plan, source: CostSource) -> tuple[str, ...]:
     found = []
-    for stage in plan.stages:
+    for stage in plan.stages if source.on_cpu else ():
         instances = [plan.instance(name) for name in stage.instances]
         threads = sum(instance.threads for instance in instances)
         spinning = [i.name for i in instances if i.threads > 1 and not is_yielding(i.spincount)]
-        if threads > coefficients.cores and len(instances) > 1 and spinning:
+        if threads > source.cores and len(instances) > 1 and spinning:
             found.append(
-                f"{threads} threads on {coefficients.cores} cores, and servers that spin while they wait: speed may collapse, "
+                f"{threads} threads on {source.cores} cores, and servers that spin while they wait: speed may collapse, "
                 "by how much changes from run to run; divide the threads or set GOMP_SPINCOUNT"
             )
-    kernels = {name for steps in coefficients.steps.values() for name in steps.kernels}
-    for name in sorted({instance.model for instance in plan.instances}):
-        spec = specs[name]
-        used = spec.weight_types
-        if used - kernels:
-            found.append(
-                f"{name} holds weights of a type that was not calibrated ({', '.join(sorted(used - kernels))}): its speed is a "
-                "guess within wide bounds; calibrate with --types"
-            )
     return tuple(found)
+
+
+def _models(plan: Plan, specs: Mapping[str, ModelSpec]) -> list[ModelSpec]:
+    return [specs[name] for name in sorted({instance.model for instance in plan.instances})]
+
+
+def _several(plan: Plan) -> bool:
+    """Whether servers ever run at the same time."""
+    return any(len(stage.instances) > 1 for stage in plan.stages)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mmpredict.cost.library import newest_coefficients, own_rates_stamp, this_machine_key
-from mmpredict.cost.placement import most_gpu_layers, on_gpu
+from mmpredict.cost.loading import assumed_load, load_s
 from mmpredict.cost.rates.attention import is_cached
 from mmpredict.cost.rates.choice import PREFERRED_BACKENDS, Basis, Choice, measured_rates, related_rates
 from mmpredict.cost.rates.parameters import ProcessorClass
@@ -16,8 +15,9 @@ from mmpredict.cost.rates.step_terms import Conditions
 from mmpredict.cost.speed import NORMAL_80, CalibratedSpeed, Duration, PublishedSpeed, Speed, SplitSpeed
 from mmpredict.errors import MmpredictError, NotCalibratedError
 from mmpredict.models.spec import ModelSpec
-from mmpredict.results.estimate import Estimate, InstanceEstimate, Span
+from mmpredict.results.estimate import Estimate, InstanceEstimate
 from mmpredict.results.speed import Figure, SpeedEstimate
+from mmpredict.sizing.divided import DOUBT, divided
 from mmpredict.sizing.find_machine import THIS_MACHINE
 from mmpredict.sizing.machine import Machine
 from mmpredict.sizing.question import Question
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
 PROMPT_TOKENS, GENERATED_TOKENS, DEPTH_TOKENS = 512, 128, 4096
 IN_MEMORY, ON_DISK = "load, file in memory", "load, file on disk"
 _BASES: tuple[Basis, ...] = ("own", "published", "family", "data sheet")
-
-# Loading copies a file through the processor: what was seen is 1.6 % of the memory's bandwidth, from 1 to 5 GB/s (unified machines
-# and NVMe, docs/accuracy.md), and a server's start besides.
-_COPY_SHARE, _COPY_LEAST, _COPY_MOST, _COPY_UNKNOWN = 0.016, 1e9, 5e9, 3e9
-_COPY_SPREAD = 2.0  # a factor either way
-_START_S = 1.0
-_START_SPREAD = 2.0
 
 
 def speeds(
@@ -86,36 +79,12 @@ def _parts(
     """What answers for the model, where its numbers come from, and what is assumed."""
     how = Conditions(one.ubatch_tokens, one.key_type, one.value_type)
     doubts = [] if one.flash_attention else ["flash attention is off: the figures are of runs with it"]
-    if one.gpu_layers >= most_gpu_layers(spec) and not one.kept_bytes:
-        speed, known = _on(spec, "gpu", machine, hardware, how, backend)
-        return speed, [known], doubts
-    if not one.gpu_layers:
-        speed, known = _on(spec, "cpu", machine, hardware, how, None)
-        return speed, [known], doubts
-    there, here = _divided(spec, one)
-    share = min(1.0, one.gpu_layers / most_gpu_layers(spec))
-    doubts.append("layers on two processors: their times are added up; not validated, and prompts may be faster than this")
-    first, known = _on(there, "gpu", machine, hardware, replace(how, share=share), backend)
-    second, beside = _on(here, "cpu", machine, hardware, replace(how, share=1 - share), None)
-    return SplitSpeed((first, second)), [known, beside], doubts
-
-
-def _divided(spec: ModelSpec, one: InstanceEstimate) -> tuple[ModelSpec, ModelSpec]:
-    """The model's tensors on the GPU, and those with the CPU: experts that stay behind are those of the first layers."""
-    kept, room = set(), float(one.kept_bytes)
-    for tensor in sorted(spec.tensors, key=lambda tensor: -1 if tensor.layer is None else tensor.layer):
-        if tensor.is_expert and room > 0:
-            kept.add(tensor.name)
-            room -= tensor.size_bytes
-    output = spec.output_matrix
-    there = tuple(
-        tensor
-        for tensor in spec.tensors
-        if tensor is output or (on_gpu(spec, tensor.layer, one.gpu_layers) and tensor.name not in kept)
-    )
-    names = {tensor.name for tensor in there}
-    here = tuple(tensor for tensor in spec.tensors if tensor.name not in names and tensor.layer is not None)
-    return replace(spec, tensors=there), replace(spec, tensors=here)
+    parts = divided(spec, one.gpu_layers, one.kept_bytes, how)
+    found = [_on(part.spec, part.kind, machine, hardware, part.how, backend if part.kind == "gpu" else None) for part in parts]
+    known = [source for _, source in found]
+    if len(found) == 1:
+        return found[0][0], known, doubts
+    return SplitSpeed(tuple(speed for speed, _ in found)), known, [*doubts, DOUBT]
 
 
 def _on(
@@ -200,26 +169,14 @@ def _time(test: str, duration: Duration) -> Figure:
 def _loads(spec: ModelSpec, one: InstanceEstimate, machine: Machine, own: Coefficients | None) -> list[Figure]:
     """Time until a server has loaded the file, from the page cache and from storage."""
     if own is not None:
-        from mmpredict.cost.loading import load_s
-
         spread = math.exp(NORMAL_80 * math.hypot(own.loading.log_spread, own.machine_log_spread))
-        times = {name: load_s(spec, one.host.kv_cache, cold, own.loading) for name, cold in ((IN_MEMORY, False), (ON_DISK, True))}
-        return [Figure(name, time, time / spread, time * spread, "s") for name, time in times.items()]
-    copy = _COPY_UNKNOWN
-    if machine.bandwidth_bytes_per_s:
-        copy = min(max(machine.bandwidth_bytes_per_s * _COPY_SHARE, _COPY_LEAST), _COPY_MOST)
-    copying = Span(copy, copy / _COPY_SPREAD, copy * _COPY_SPREAD)
-    figures = [_load(IN_MEMORY, one.file_bytes, copying)]
+        known = {name: load_s(spec, one.host.kv_cache, cold, own.loading) for name, cold in ((IN_MEMORY, False), (ON_DISK, True))}
+        return [Figure(name, time, time / spread, time * spread, "s") for name, time in known.items()]
+    times = {IN_MEMORY: assumed_load(one.file_bytes, machine.bandwidth_bytes_per_s)}
     if (disk := machine.storage_bytes_per_s) is not None:
-        slower = Span(min(copy, disk.value), min(copying.low, disk.low), min(copying.high, disk.high))
-        figures.append(_load(ON_DISK, one.file_bytes, slower))
-    return figures
-
-
-def _load(name: str, file_bytes: float, rate: Span) -> Figure:
-    starts = (_START_S, _START_S / _START_SPREAD, _START_S * _START_SPREAD)
-    value, low, high = (start + file_bytes / speed for start, speed in zip(starts, (rate.value, rate.high, rate.low), strict=True))
-    return Figure(name, value, low, high, "s")
+        read = (disk.value, disk.low, disk.high)
+        times[ON_DISK] = assumed_load(one.file_bytes, machine.bandwidth_bytes_per_s, read)
+    return [Figure(name, time.value, time.low, time.high, "s") for name, time in times.items()]
 
 
 def _command(spec: ModelSpec, one: InstanceEstimate, machine: Machine, where: ProcessorClass) -> str:

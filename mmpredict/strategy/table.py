@@ -23,6 +23,10 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
+OF_THE_CORES: dict[str, str] = {"parallel-divided": "parallel", "parallel-yielding": "parallel"}
+"""Strategies that differ from another one in the use of the CPU's cores alone → the other one, which is the same on a GPU."""
+
+
 def make_plan(name: str, models: Sequence[str], cores: int, options: ServerOptions | None = None) -> Plan:
     """The plan of a strategy.
 

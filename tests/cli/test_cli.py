@@ -51,11 +51,11 @@ WRONG_SCENARIOS = {
     "requests beyond the context together": ("= 64", "= 3000", 2, ["2 largest requests", "6032", "4096"]),
     "context beyond the memory": ("[[", "server.context_tokens = 16000000\n[[", 3, ["of memory", "usable", "smaller contexts"]),
     "model beyond the memory": ("synthetic:smollm2-135m@q8_0", "synthetic:llama3.1-8b@f16", 3, ["llama3.1-8b", "of memory"]),
-    "not calibrated": (
+    "neither calibrated nor described": (
         "machine.toml",
-        "ms-s1-max",
-        1,
-        ["no calibration of ms-s1-max", "mmpredict calibrate run", "copy the file to"],
+        "blank.toml",
+        2,
+        ["'blank' does not say bandwidth_bytes_per_s", "no calibration of blank", "mmpredict calibrate run", "copy the file to"],
     ),
 }
 
@@ -64,6 +64,7 @@ WRONG_SCENARIOS = {
 def test_a_scenario_that_cannot_be_used(case: str, call: Call, place: Path) -> None:
     old, new, code, words = WRONG_SCENARIOS[case]
     Path("notes.gguf").write_bytes(b"dear diary")
+    Path("blank.toml").write_text(MACHINE.replace("bench", "blank"))
     write_scenario(old, new)
     before = files(place)
     assert_one_line(call("predict", "scenario.toml"), code, *words)
@@ -261,6 +262,6 @@ def test_validation_with_a_request_that_failed(call: Call, monkeypatch: pytest.M
 
 
 def test_as_an_installed_command(place: Path) -> None:
-    outcome = command(place, "predict", "scenario.toml", "--hardware", "ms-s1-max")
+    outcome = command(place, "predict", "scenario.toml", "--hardware", "this-machine")
     assert_one_line(outcome, 1, "mmpredict calibrate run")
     assert command(place, "forecast").code == 2

@@ -114,8 +114,11 @@ def test_what_is_detected_can_be_used(call: Call, quick: None, place: Path) -> N
     text = Path("mine.toml").read_text("utf-8")
     assert text.startswith("# Written by: mmpredict hardware detect\n")
     assert "# Not seen: " in text
-    # every command that takes a machine takes this one: it is not calibrated, which is the next thing that is wrong
-    assert_one_line(call("predict", "scenario.toml", "--hardware", "mine.toml"), 1, "no calibration of my-box")
+    # every command that takes a machine takes this one
+    predicted = call("predict", "scenario.toml", "--hardware", "mine.toml", "--draws", "2", "--json")
+    assert predicted.code == 0
+    provenance = json.loads(predicted.out)["predictions"]["sequential"]["provenance"]
+    assert provenance[0].startswith("my-box, gpu: ") and "scaled by the data sheet" in provenance[0]
 
 
 def test_without_measurements_nothing_is_measured(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from mmpredict.calibrate.company import SetUp
 from mmpredict.calibrate.fit import fit
 from mmpredict.calibrate.protocol import LARGE, Protocol
 from mmpredict.calibrate.run import Calibration
-from mmpredict.cost.chain import CostModel
+from mmpredict.cost.chain import CalibratedSource, CostModel
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.errors import DoesNotFitError, EngineMissingError, InputError, ServerDiedError
 from mmpredict.hardware.library import find_profile
@@ -255,7 +255,7 @@ def test_makespan_of_a_model_that_was_not_calibrated_on(
 ) -> None:
     plan = plan_of(strategy, models)
     workload = Workload(tuple(request for request in WORKLOAD.requests if request.model in models))
-    expected = predict_plan(plan, workload, specs, calibrated, MEMORY_BYTES, draws=50).metrics["makespan_s"]
+    expected = predict_plan(plan, workload, specs, CalibratedSource(calibrated), MEMORY_BYTES, draws=50).metrics["makespan_s"]
     runs_s: list[float] = []
     while len(runs_s) < ATTEMPTS and not (runs_s and min(runs_s) < expected.value * FACTOR):
         runs_s.append(summarize(execute_plan(plan, workload, specs, MEMORY_BYTES, tmp_path)).makespan_s)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmpredict.cost.chain import CostModel, InstanceCost
+from mmpredict.cost.chain import CalibratedSource, CostModel, InstanceCost
 from mmpredict.cost.coefficients import Coefficients, Estimate
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.piece import PromptPiece
@@ -281,7 +281,9 @@ def test_impossible_plans_are_refused(build: Callable[[], Any], message: str) ->
 
 def predict(coefficients: Coefficients, strategy: str, workload: Workload = AT_ONCE, **options: Any) -> Any:
     plan = make_plan(strategy, MODELS, coefficients.cores)
-    return predict_plan(plan, workload, SPECS, coefficients, **{"memory_bytes": MEMORY_BYTES, "draws": 40, **options})
+    return predict_plan(
+        plan, workload, SPECS, CalibratedSource(coefficients), **{"memory_bytes": MEMORY_BYTES, "draws": 40, **options}
+    )
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -363,7 +365,9 @@ def test_the_reader_is_warned_of_what_cannot_be_trusted(coefficients: Coefficien
     assert "12 threads on 4 cores" in warning and "divide the threads or set GOMP_SPINCOUNT" in warning
     unmeasured = {"small": replace(uniform_spec("probe-wide", weight_type("q6_k")), name="small")}
     one = Workload((Request("r", "small", 1, 1),))
-    found = predict_plan(make_plan("sequential", ["small"], 4), one, unmeasured, coefficients, MEMORY_BYTES, draws=1)
+    found = predict_plan(
+        make_plan("sequential", ["small"], 4), one, unmeasured, CalibratedSource(coefficients), MEMORY_BYTES, draws=1
+    )
     assert any("small holds weights of a type that was not calibrated (q6_k)" in warning for warning in found.warnings)
 
 

@@ -1,0 +1,188 @@
+"""What servers cost on a machine that was not calibrated: placed as llama-server would place them, at the best known rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmpredict.cost.loading import assumed_load
+from mmpredict.cost.published_costs import PublishedSource, Served, ServedKey, ServedPart
+from mmpredict.cost.published_prices import PublishedPrices
+from mmpredict.cost.rates.choice import Choice
+from mmpredict.cost.rates.datasheet import processor_of
+from mmpredict.cost.rates.fewer_threads import with_threads
+from mmpredict.cost.rates.parameters import Belief, ProcessorClass, beliefs
+from mmpredict.cost.rates.rates import Rates
+from mmpredict.cost.rates.step_terms import Conditions
+from mmpredict.cost.speed import NORMAL_80
+from mmpredict.errors import DoesNotFitError
+from mmpredict.models.cache import CacheOptions
+from mmpredict.models.spec import ModelSpec
+from mmpredict.sizing.divided import DOUBT, ModelPart, divided
+from mmpredict.sizing.find_machine import find_machine
+from mmpredict.sizing.models import gauge_of
+from mmpredict.sizing.pools import pools
+from mmpredict.sizing.provenance import unique
+from mmpredict.sizing.residents import Added, Resident, added
+from mmpredict.sizing.speed import choice_of
+from mmpredict.sizing.start_llama import start_llama_server
+from mmpredict.sizing.wish import Engine, Wish
+from mmpredict.units import format_bytes
+
+if TYPE_CHECKING:
+    from mmpredict.hardware.profile import HardwareProfile
+
+_ENGINE: Engine = "llama-server"
+_PEAK_SHARE = 0.8  # of a memory's peak that its fastest reader gets, where nobody measured it (``cost.rates.datasheet``)
+_LOADS = "load times are assumed: a server's start, and the file at the slower of storage and a copy by the processor"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedServer:
+    """A server that a plan asks for.
+
+    Attributes:
+        spec: its model.
+        threads: worker threads [1].
+        options: context, slots, batch and cache.
+    """
+
+    spec: ModelSpec
+    threads: int
+    options: CacheOptions
+
+
+class UncalibratedMachine:
+    """A machine by its profile and the best known rates.
+
+    Args:
+        profile: the machine, in its power mode.
+        backend: programming interface of the GPU; by default the one that most people run.
+
+    Raises:
+        InputError: the profile says too little of the processor.
+        NotCalibratedError: it is this machine, and nothing was measured here.
+    """
+
+    def __init__(self, profile: HardwareProfile, backend: str | None = None) -> None:
+        self._profile, self._backend = profile, backend
+        self.machine = find_machine(profile)
+        self._choices: dict[ProcessorClass, Choice] = {}
+        self._prices: dict[tuple[str, float, ProcessorClass, int, Conditions], PublishedPrices] = {}
+        self._choice("gpu" if self.machine.device is not None else "cpu")
+
+    def source(self, companies: Sequence[Sequence[PlannedServer]]) -> PublishedSource:
+        """Costs of the servers of a plan.
+
+        Args:
+            companies: servers that are loaded together, in this order, one company after another.
+
+        Raises:
+            DoesNotFitError: a company needs more memory than there is.
+            InputError: the profile says too little of a processor.
+        """
+        served: dict[ServedKey, Served] = {}
+        notes = [_LOADS]
+        for company in companies:
+            residents: list[Resident] = []
+            for planned in company:
+                gauge = gauge_of(planned.spec, self.machine, _ENGINE)
+                residents.append(start_llama_server(gauge, _wish(planned.options), self.machine, residents).resident)
+            takes = added(residents)
+            self._check(company, takes)
+            for planned, resident, take in zip(company, residents, takes, strict=True):
+                one = self._served(planned, resident, take)
+                served.setdefault((planned.spec.name, planned.threads, planned.options), one)
+                if len(one.parts) > 1:
+                    notes.append(f"{planned.spec.name}: {DOUBT}")
+        kinds = sorted({part.kind for one in served.values() for part in one.parts}, reverse=True)
+        main = self._choice(kinds[0] if kinds else "cpu").rates
+        return PublishedSource(
+            machine=self.machine.name,
+            cores=self._profile.cpu.cores,
+            nvidia=main.backend == "cuda",
+            unified=self.machine.unified,
+            request_s=_request_s(main),
+            served=served,
+            provenance=tuple(f"{self.machine.name}, {kind}: {self._choice(kind).sentence}" for kind in kinds),
+            notes=unique(notes),
+        )
+
+    def _check(self, company: Sequence[PlannedServer], takes: Sequence[Added]) -> None:
+        for pool in pools(self.machine, takes):
+            if not pool.fits:
+                names = ", ".join(planned.spec.name for planned in company)
+                raise DoesNotFitError(
+                    f"{names} need {format_bytes(pool.needed.value)} of {pool.name}, {format_bytes(pool.usable.value)} are usable; "
+                    "run fewer models at once, or use smaller contexts or quantizations"
+                )
+
+    def _served(self, planned: PlannedServer, resident: Resident, take: Added) -> Served:
+        spec, options, where = planned.spec, planned.options, resident.placement
+        kept = sum(tensor.size_bytes for tensor in spec.tensors if tensor.name in where.kept)
+        how = Conditions(options.ubatch_tokens, options.key_type, options.value_type, sampled=True)
+        machine, memory = self.machine, resident.memory
+        disk = machine.storage_bytes_per_s
+        warm = assumed_load(spec.file_bytes, machine.bandwidth_bytes_per_s)
+        needed = take.host + take.device
+        return Served(
+            spec=spec,
+            threads=planned.threads,
+            parts=tuple(self._part(part, planned.threads) for part in divided(spec, where.gpu_layers, kept, how)),
+            memory=memory.host + memory.device if machine.unified else memory.host,
+            program_bytes=resident.gauge.overhead.shared_bytes,
+            device_bytes=0.0 if machine.unified else memory.device.total,
+            memory_log_spread=math.log(needed.high / needed.low) / 2 / NORMAL_80,
+            warm=warm,
+            cold=assumed_load(spec.file_bytes, machine.bandwidth_bytes_per_s, (disk.value, disk.low, disk.high)) if disk else warm,
+        )
+
+    def _part(self, part: ModelPart, threads: int) -> ServedPart:
+        cores = self.machine.threads
+        count = min(threads, cores) if part.kind == "cpu" else 0
+        key = (part.spec.name, part.how.share, part.kind, count, part.how)
+        prices = self._prices.get(key)
+        if prices is None:
+            rates = self._choice(part.kind).rates
+            rates = with_threads(rates, count, cores) if part.kind == "cpu" else rates
+            prices = self._prices[key] = PublishedPrices(part.spec, rates, part.how)
+        return ServedPart(part.kind, prices, self._pool_bytes_per_s(part.kind) or prices.bandwidth_bytes_per_s)
+
+    def _pool_bytes_per_s(self, kind: ProcessorClass) -> float:
+        """What the memory of a processor gives to its fastest reader; 0 where nothing is known [bytes/s]."""
+        reader = processor_of(self._profile, kind)
+        measured = [
+            one.bandwidth_bytes_per_s.value
+            for one in self._profile.processors
+            if one.pool == reader.pool and one.bandwidth_bytes_per_s is not None
+        ]
+        peak = self._profile.pool_of(reader).bandwidth_bytes_per_s
+        return max(measured, default=_PEAK_SHARE * peak.value if peak is not None else 0.0)
+
+    def _choice(self, kind: ProcessorClass) -> Choice:
+        if kind not in self._choices:
+            backend = self._backend if kind == "gpu" else None
+            self._choices[kind] = choice_of(self.machine, self._profile, backend, kind)
+        return self._choices[kind]
+
+
+def _wish(options: CacheOptions) -> Wish:
+    return Wish(
+        engine=_ENGINE,
+        context_tokens=options.context_tokens,
+        slots=options.slots,
+        unified=options.unified,
+        key_type=options.key_type,
+        value_type=options.value_type,
+        ubatch_tokens=options.ubatch_tokens,
+        flash_attention=options.flash_attention,
+    )
+
+
+def _request_s(rates: Rates) -> float:
+    """What a request costs besides the model, where measurements have said anything of it; otherwise 0 [s]."""
+    unsaid = beliefs(rates.processor, (), Belief(0.0, 1.0), Belief(0.0, 1.0))["request_s"]
+    known = rates.rates["request_s"]
+    return math.exp(known.log) if known.spread < unsaid.spread else 0.0
