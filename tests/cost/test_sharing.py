@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -144,6 +147,31 @@ def test_what_cpu_and_gpu_read_of_one_memory_is_divided_evenly() -> None:
 def test_several_on_the_gpu_read_no_more_than_one() -> None:
     machine = MachineSharing(FREE_CORES, 0.017, 1.0, True)
     assert machine.rates([decode(0.01, bandwidth=0.9), decode(0.01, bandwidth=0.9)]) == [pytest.approx(0.5)] * 2
+
+
+RUNS = Path(__file__).parents[2] / "calibration" / "runs" / "h200" / "several-models.jsonl"
+SAMPLING_S = 0.28e-3  # of one token of 150,000 words, about
+
+
+def decoding_companies() -> Iterator[tuple[list[float], list[float]]]:
+    """Steps of servers that decode on one card: alone, and together [s]."""
+    rows = [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()]
+    alone = {row["model"]: 1 / row["rate"] for row in rows if row["kind"] == "alone" and row["phase"] == "decode"}
+    for row in rows:
+        found = [row["a"], row["b"]] if row["kind"] == "pair" else row["r"] if row["kind"] == "three" else []
+        if found and all(one["phase"] == "decode" for one in found):
+            yield [alone[model] for model in row["models"]], [1 / one["rate"] for one in found]
+
+
+def test_measured_servers_take_turns_as_the_law_says() -> None:
+    machine = draw_sharing(16, True, False, Draw())
+    companies = list(decoding_companies())
+    assert len(companies) == 5
+    for alone_s, together_s in companies:
+        assert max(together_s) < 1.02 * min(together_s), "all at the same rate, whatever their sizes"
+        rates = machine.rates([decode(step_s, gpu=1 - SAMPLING_S / step_s) for step_s in alone_s])
+        predicted_s = [step_s / rate for step_s, rate in zip(alone_s, rates, strict=True)]
+        assert predicted_s == [pytest.approx(measured_s, rel=0.25) for measured_s in together_s]
 
 
 def test_other_makers_have_wider_luck() -> None:
