@@ -28,7 +28,7 @@ from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.repeat import DEFAULT_DRAWS, predict_plan
 from mmpredict.simulation.residency import check_memory
 from mmpredict.sizing.costs import PlannedServer, UncalibratedMachine
-from mmpredict.strategy.table import OF_THE_CORES
+from mmpredict.strategy.on_gpu import different_on_gpu
 
 SCHEMA_VERSION = 1
 
@@ -132,7 +132,9 @@ def forecast(
     # What is free changes from moment to moment and decides what fits; the records name what there is.
     capacity = profile.cpu_memory.capacity_bytes.value
     machine = None if coefficients is not None else _uncalibrated(profile)
-    plans, left_out = _different(plans, machine)
+    left_out: dict[str, str] = {}
+    if machine is not None and machine.machine.device is not None:
+        plans, left_out = different_on_gpu(plans, machine.machine.name)
     found: list[Prediction] = []
     infeasible: dict[str, str] = {}
     for plan in plans:
@@ -216,26 +218,6 @@ def _companies(plan: Plan, specs: Mapping[str, ModelSpec]) -> list[list[PlannedS
         [PlannedServer(specs[one.model], one.threads, one.cache) for one in map(plan.instance, stage.instances)]
         for stage in plan.stages
     ]
-
-
-def _different(plans: list[Plan], machine: UncalibratedMachine | None) -> tuple[list[Plan], dict[str, str]]:
-    """Plans that differ on the machine, and why the others are left out: where a GPU works, cores are not divided.
-
-    Raises:
-        InputError: none is left.
-    """
-    if machine is None or machine.machine.device is None:
-        return plans, {}
-    left_out = {
-        plan.strategy: f"the same as {OF_THE_CORES[plan.strategy]} on {machine.machine.name}, where models run on the GPU"
-        for plan in plans
-        if plan.strategy in OF_THE_CORES
-    }
-    kept = [plan for plan in plans if plan.strategy not in left_out]
-    if not kept:
-        reasons = "; ".join(f"{name} is {reason}" for name, reason in left_out.items())
-        raise InputError(f"no strategy is left: {reasons}; ask for {', '.join(sorted(set(OF_THE_CORES.values())))}")
-    return kept, left_out
 
 
 def _execute_plans(

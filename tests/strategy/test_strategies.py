@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from mmpredict.cost.contention import is_yielding
 from mmpredict.errors import InputError, UnknownNameError
 from mmpredict.strategy.options import ServerOptions, divide_threads
-from mmpredict.strategy.table import STRATEGIES, make_plan
+from mmpredict.strategy.table import OF_THE_CORES, STRATEGIES, make_plan
 
 model_lists = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=12)
 cores_counts = st.integers(1, 32)
@@ -77,3 +79,13 @@ def test_an_unknown_strategy_is_answered_with_the_nearest() -> None:
 def test_impossible_options_are_refused() -> None:
     with pytest.raises(InputError, match="instance 'a': slots is -1; it must be between 1 and 256"):
         make_plan("parallel", ["a"], 4, ServerOptions(slots=-1))
+
+
+@pytest.mark.parametrize(("name", "same"), OF_THE_CORES.items())
+def test_strategies_of_the_cores_differ_from_another_in_threads_and_waiting_alone(name: str, same: str) -> None:
+    def without_cores(strategy: str) -> tuple[object, ...]:
+        plan = make_plan(strategy, ["a", "b", "c"], 8)
+        return tuple(replace(instance, threads=1, spincount=None) for instance in plan.instances), plan.stages
+
+    assert make_plan(name, ["a", "b", "c"], 8).instances != make_plan(same, ["a", "b", "c"], 8).instances
+    assert without_cores(name) == without_cores(same)
