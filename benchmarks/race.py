@@ -104,7 +104,7 @@ class Machine:
     """A machine that has nothing but that server."""
 
     sharing = Contention(1, 1.0, 1.0, 1.0, 1.0, 0.0)
-    request_s = 0.0
+    request_s = latency_s = 0.0
 
     def __init__(self, prices: StepPrices) -> None:
         self._server = Server(prices)

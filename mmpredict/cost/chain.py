@@ -105,6 +105,7 @@ class CostModel:
         self.draw = draw or Draw()
         self.sharing: Contention = draw_contention(coefficients, self.draw)
         self.request_s = coefficients.request_s
+        self.latency_s = 0.0
 
     def instance(
         self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched_tokens: int | None = None

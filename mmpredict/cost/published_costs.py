@@ -151,7 +151,8 @@ class PublishedCosts:
     def __init__(self, source: PublishedSource, draw: Draw) -> None:
         self._source, self._draw = source, draw
         self.sharing = draw_sharing(source.cores, source.nvidia, source.unified, draw)
-        self.request_s = source.request_s
+        self.request_s = 0.0
+        self.latency_s = source.request_s * draw.factor("requests", source.request_log_spread)
 
     def instance(
         self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched_tokens: int | None = None
@@ -176,7 +177,8 @@ class PublishedSource:
         machine: its name.
         cores: of its CPU [1].
         nvidia, unified: see ``draw_sharing``.
-        request_s: what a request costs besides the model; 0 where nothing is known of it [s].
+        request_s: what a request costs besides the model [s].
+        request_log_spread: how far that may be off [logarithm].
         served: every server that will be asked for.
         provenance: what the numbers rest on, one sentence each.
         notes: what is assumed of the servers.
@@ -187,6 +189,7 @@ class PublishedSource:
     nvidia: bool
     unified: bool
     request_s: float
+    request_log_spread: float
     served: Mapping[ServedKey, Served]
     provenance: tuple[str, ...]
     notes: tuple[str, ...] = ()

@@ -52,7 +52,8 @@ class MachineCosts(Protocol):
 
     Attributes:
         sharing: how activities slow each other.
-        request_s: client and HTTP time per request [s].
+        request_s: client and HTTP time per request, one request after another [s].
+        latency_s: what passes besides between sending a request and the server's seeing it, of each request for itself [s].
     """
 
     @property
@@ -61,6 +62,10 @@ class MachineCosts(Protocol):
 
     @property
     def request_s(self) -> float:
+        """See the class."""
+
+    @property
+    def latency_s(self) -> float:
         """See the class."""
 
     def instance(

@@ -147,13 +147,15 @@ class Fleet:
         row.instance = name
         row.dispatched_s = instance.used_s = now_s
         instance.in_flight += 1
-        request_s = self._costs.request_s
-        if request_s <= 0.0:
+        delay_s = self._costs.latency_s
+        if self._costs.request_s > 0.0:
+            # One client prepares and sends its requests one after another, so none reaches its server at the same moment.
+            self._client_free_s = max(self._client_free_s, now_s) + self._costs.request_s
+            delay_s += self._client_free_s - now_s
+        if delay_s > 0.0:
+            self.env.timeout(delay_s).callbacks.append(lambda _: self._submit(instance, job))
+        else:
             self._submit(instance, job)
-            return
-        # One client prepares and sends its requests one after another, so none reaches its server at the same moment.
-        self._client_free_s = max(self._client_free_s, now_s) + request_s
-        self.env.timeout(self._client_free_s - now_s).callbacks.append(lambda _: self._submit(instance, job))
 
     @property
     def used_bytes(self) -> float:

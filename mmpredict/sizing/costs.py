@@ -13,8 +13,7 @@ from mmpredict.cost.published_prices import PublishedPrices
 from mmpredict.cost.rates.choice import Choice
 from mmpredict.cost.rates.datasheet import processor_of
 from mmpredict.cost.rates.fewer_threads import with_threads
-from mmpredict.cost.rates.parameters import Belief, ProcessorClass, beliefs
-from mmpredict.cost.rates.rates import Rates
+from mmpredict.cost.rates.parameters import ProcessorClass
 from mmpredict.cost.rates.step_terms import Conditions
 from mmpredict.cost.speed import NORMAL_80
 from mmpredict.errors import DoesNotFitError
@@ -104,7 +103,8 @@ class UncalibratedMachine:
             cores=self._profile.cpu.cores,
             nvidia=main.backend == "cuda",
             unified=self.machine.unified,
-            request_s=_request_s(main),
+            request_s=math.exp(main.rates["request_s"].log),
+            request_log_spread=main.rates["request_s"].spread,
             served=served,
             provenance=tuple(f"{self.machine.name}, {kind}: {self._choice(kind).sentence}" for kind in kinds),
             notes=unique(notes),
@@ -179,10 +179,3 @@ def _wish(options: CacheOptions) -> Wish:
         ubatch_tokens=options.ubatch_tokens,
         flash_attention=options.flash_attention,
     )
-
-
-def _request_s(rates: Rates) -> float:
-    """What a request costs besides the model, where measurements have said anything of it; otherwise 0 [s]."""
-    unsaid = beliefs(rates.processor, (), Belief(0.0, 1.0), Belief(0.0, 1.0))["request_s"]
-    known = rates.rates["request_s"]
-    return math.exp(known.log) if known.spread < unsaid.spread else 0.0

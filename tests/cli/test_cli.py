@@ -219,7 +219,11 @@ def test_prediction_as_a_table_and_files(call: Call) -> None:
     outcome = call("predict", "scenario.toml", "--draws", "20", "--output", "reports/first")
     assert outcome.code == 0
     assert re.search(r"recommended: (sequential|parallel); (sequential|parallel) takes", outcome.out)
-    assert sorted(path.name for path in Path("reports/first").iterdir()) == ["prediction.json", "timeline.png"]
+    assert sorted(path.name for path in Path("reports/first").iterdir()) == [
+        "prediction.json",
+        "timeline.png",
+        "trace.json",
+    ]
     printed = call("predict", "scenario.toml", "--draws", "20", "--json")
     assert json.loads(Path("reports/first/prediction.json").read_text()) == json.loads(printed.out)
 

@@ -9,7 +9,7 @@ import pytest
 
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.piece import PromptPiece
-from mmpredict.cost.published_costs import Served
+from mmpredict.cost.published_costs import PublishedSource, Served
 from mmpredict.cost.rates.step_terms import Conditions
 from mmpredict.cost.server_cost import ServerCost
 from mmpredict.cost.speed import PublishedSpeed
@@ -161,12 +161,14 @@ def test_this_machine_must_be_measured_first() -> None:
         machine("this-machine")
 
 
-def test_a_request_costs_what_is_known_and_nothing_where_nothing_is() -> None:
-    def request_s(name: str) -> float:
-        return machine(name).source([[PlannedServer(SMALL, 4, OPTIONS)]]).request_s
+def test_a_request_costs_what_is_known_or_usual_with_as_much_doubt() -> None:
+    def source(name: str) -> PublishedSource:
+        return machine(name).source([[PlannedServer(SMALL, 4, OPTIONS)]])
 
-    assert request_s("ms-s1-max") == 0.0, "its runs are benchmarks, no requests"
-    assert 0.005 < request_s("rtx-3090") < 0.05
+    measured, usual = source("rtx-3090"), source("ms-s1-max")
+    assert 0.005 < measured.request_s < 0.05
+    assert usual.request_s == pytest.approx(0.01), "its runs are benchmarks, no requests"
+    assert measured.request_log_spread < usual.request_log_spread
 
 
 @pytest.mark.parametrize(
