@@ -23,8 +23,9 @@ SLICE = Estimate(value=0.017, log_spread=0.1)
 """Longest time that an NVIDIA GPU works for one process while others wait [s]: measured on an H200 (``docs/design.md``)."""
 GPU_EFFICIENCY = Estimate(value=0.92, log_spread=0.06)
 """Part of a GPU's time that is worked while several processes take turns: fitted to these runs (``benchmarks/shared_gpu.py``)."""
-OTHER_GPUS = 4.0
-"""How much wider both are spread for GPUs of other makers: assumed, nothing was measured."""
+OTHER_SLICE = Estimate(value=0.017, log_spread=0.4)
+OTHER_EFFICIENCY = Estimate(value=1.0, log_spread=0.15)
+"""The same of GPUs of other makers, which work for several processes at once, so that taking turns loses nothing: assumed."""
 
 YIELDING = Estimate(value=0.95, log_spread=0.1)
 SPINNING_PREFILL = Estimate(value=0.7, log_spread=0.35)
@@ -85,10 +86,9 @@ def draw_sharing(cores: int, nvidia: bool, unified: bool, draw: Draw) -> Machine
         draw: the run's luck.
     """
 
-    def drawn(name: str, estimate: Estimate, wider: float = 1.0) -> float:
-        return estimate.value * draw.factor(f"sharing {name}", wider * estimate.log_spread)
+    def drawn(name: str, estimate: Estimate) -> float:
+        return estimate.value * draw.factor(f"sharing {name}", estimate.log_spread)
 
-    wider = 1.0 if nvidia else OTHER_GPUS
     cpu = Contention(
         cores=cores,
         within_efficiency=1.0,
@@ -97,5 +97,6 @@ def draw_sharing(cores: int, nvidia: bool, unified: bool, draw: Draw) -> Machine
         spinning_efficiency_decode=min(1.0, drawn("spinning decode", SPINNING_DECODE)),
         stacked_layer_s=0.0,
     )
-    efficiency = min(1.0, drawn("of a GPU's time", GPU_EFFICIENCY, wider))
-    return MachineSharing(cpu, drawn("of time slices", SLICE, wider), efficiency, unified)
+    slice_s = drawn("of time slices", SLICE if nvidia else OTHER_SLICE)
+    efficiency = min(1.0, drawn("of a GPU's time", GPU_EFFICIENCY if nvidia else OTHER_EFFICIENCY))
+    return MachineSharing(cpu, slice_s, efficiency, unified)

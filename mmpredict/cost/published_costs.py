@@ -76,11 +76,12 @@ class PublishedServer:
         served: the server.
         spincount: its waiting rule; matters where the CPU works.
         draw: the run's luck.
+        exclusive: whether the GPU belongs to one process at a time; otherwise others work while this one starts operations.
     """
 
-    def __init__(self, served: Served, spincount: int | None, draw: Draw) -> None:
+    def __init__(self, served: Served, spincount: int | None, draw: Draw, exclusive: bool) -> None:
         name = served.spec.name
-        self._served, self._draw = served, draw
+        self._served, self._draw, self._exclusive = served, draw, exclusive
         self._on_cpu = any(part.kind == "cpu" for part in served.parts)
         self._threads = served.threads if self._on_cpu else 1
         self._yielding = not self._on_cpu or is_yielding(spincount)
@@ -112,7 +113,10 @@ class PublishedServer:
         if gpu:
             times = passes * sequences if phase == "decode" else sequences
             sampling = times * parts[0].prices.sampling_s / solo_s if solo_s else 0.0
-            gpu = max(_LEAST_BUSY, gpu - sampling)
+            launching = (
+                0.0 if self._exclusive else sum(self._launch_s(p, phase, sequences, s) for p, s in zip(parts, alone, strict=True))
+            )
+            gpu = max(_LEAST_BUSY, gpu - sampling - launching / whole_s)
         reads = sum(part.greed * self._read_s(part, phase, sequences, own) for part, own in zip(parts, alone, strict=True))
         return Demand(
             phase,
@@ -136,6 +140,13 @@ class PublishedServer:
         prices = part.prices
         return prices.decode_read_s(sequences) if phase == "decode" else prices.batch_read_share * pass_s
 
+    @staticmethod
+    def _launch_s(part: ServedPart, phase: Phase, sequences: int, pass_s: float) -> float:
+        """Time of a pass in which a GPU starts operations [s]."""
+        if part.kind != "gpu":
+            return 0.0
+        return part.prices.decode_launch_s(sequences) if phase == "decode" else part.prices.batch_launch_share * pass_s
+
 
 _LEAST_BUSY = 0.05  # of a GPU's time; below, sampling is dearer than the model, and shares would mean nothing
 
@@ -158,7 +169,8 @@ class PublishedCosts:
         self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched_tokens: int | None = None
     ) -> ServerCost:
         """Costs of one server; buffers are counted whole, whatever the requests touch of them."""
-        return PublishedServer(self._source.served_as(spec, threads, options), spincount, self._draw)
+        served = self._source.served_as(spec, threads, options)
+        return PublishedServer(served, spincount, self._draw, self._source.nvidia)
 
     def stacked(self, spinning: Sequence[str]) -> set[str]:
         """None: of machines that were not calibrated that state is part of the spread of what spinning costs."""
@@ -223,5 +235,5 @@ class PublishedSource:
         elif self.nvidia:
             company = "what servers at the same time cost each other on this GPU is taken from runs on an H200"
         else:
-            company = "what servers at the same time cost each other on this GPU is assumed: turns, as on an NVIDIA GPU"
+            company = "what servers at the same time cost each other on this GPU is assumed: turns, with others in the gaps"
         return (*self.notes, f"{company}; measure to be sure")

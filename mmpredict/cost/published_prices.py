@@ -20,6 +20,11 @@ from mmpredict.cost.rates.step_terms import (
 from mmpredict.cost.rates.term import Term
 from mmpredict.models.spec import ModelSpec
 
+LAUNCHES = frozenset(
+    f"{when}{what}" for when in ("", "prompt_") for what in ("step_s", "operation_s", "expert_layer_s", "recurrent_layer_s")
+)
+"""Parameters that price the starting of work, whatever its size."""
+
 
 class PublishedPrices(StepPrices):
     """Prices at their best known values, each the sum of the terms that ``decode_terms`` and ``prompt_terms`` are made of.
@@ -55,8 +60,9 @@ class PublishedPrices(StepPrices):
         self._pieces = [self._piece(layers) for layers in attention_layers(spec.shape)]
         self._far_power = rates.logs["far_depth"]
         self._decode_read_s: dict[int, float] = {}
+        self._decode_launch_s: dict[int, float] = {}
         self._decode_spread: dict[int, float] = {}
-        self._prompt_known: tuple[float, float] | None = None
+        self._prompt_known: tuple[float, float, float] | None = None
 
     def piece_s(self, start: int, tokens: int) -> float:
         """See ``StepPrices``; what far cells cost besides grows with a power of how deep the piece lies."""
@@ -77,6 +83,18 @@ class PublishedPrices(StepPrices):
         if found is None:
             found = self._decode_read_s[sequences] = _reading_s(self._decode_pass(sequences), self._rates)
         return found
+
+    def decode_launch_s(self, sequences: int) -> float:
+        """Of ``decode_pass_s``, what starting its operations takes [s]."""
+        found = self._decode_launch_s.get(sequences)
+        if found is None:
+            found = self._decode_launch_s[sequences] = _launching_s(self._decode_pass(sequences), self._rates)
+        return found
+
+    @property
+    def batch_launch_share(self) -> float:
+        """Part of the time of a full batch of prompt tokens in which operations are started [1]."""
+        return self._of_a_prompt()[2]
 
     @property
     def batch_read_share(self) -> float:
@@ -117,14 +135,20 @@ class PublishedPrices(StepPrices):
         near, *far = piece_terms(layers, 1.0, 1.0 / FAR_DEPTH, self._how)
         return layers, self._rates.seconds([near]), self._rates.seconds(far)
 
-    def _of_a_prompt(self) -> tuple[float, float]:
+    def _of_a_prompt(self) -> tuple[float, float, float]:
         if self._prompt_known is None:
             terms = prompt_terms(self._spec, self.ubatch_tokens, 0.0, self._how)
-            share = _reading_s(terms, self._rates) / self._rates.seconds(terms)
-            self._prompt_known = share, self._rates.log_halfwidth(terms, "prompt")
+            whole_s = self._rates.seconds(terms)
+            shares = _reading_s(terms, self._rates) / whole_s, _launching_s(terms, self._rates) / whole_s
+            self._prompt_known = shares[0], self._rates.log_halfwidth(terms, "prompt"), shares[1]
         return self._prompt_known
 
 
 def _reading_s(terms: list[Term], rates: Rates) -> float:
     """What terms that are priced by the memory's bandwidth take [s]."""
     return rates.seconds([term for term in terms if term.powers.get("bandwidth", 0.0) < 0])
+
+
+def _launching_s(terms: list[Term], rates: Rates) -> float:
+    """What terms that count steps, operations and layers take, whatever these work on [s]."""
+    return rates.seconds([term for term in terms if not LAUNCHES.isdisjoint(term.powers)])
