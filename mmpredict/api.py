@@ -27,8 +27,11 @@ from mmpredict.simulation.dispatch import assign, check_context
 from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.repeat import DEFAULT_DRAWS, predict_plan
 from mmpredict.simulation.residency import check_memory
+from mmpredict.simulation.site import site_of
+from mmpredict.simulation.variants import variants
 from mmpredict.sizing.costs import PlannedServer, UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
+from mmpredict.workload.request import Workload
 
 SCHEMA_VERSION = 1
 
@@ -140,11 +143,12 @@ def forecast(
     for plan in plans:
         try:
             if machine is not None:
-                source: CostSource = machine.source(_companies(plan, specs))
+                source: CostSource = machine.source(_companies(plan, specs, workload), check=not plan.on_demand)
             else:
                 check_memory(plan, specs, _usable(profile))
                 source = CalibratedSource(coefficients or load_coefficients(profile, engine_build()))
-            found.append(predict_plan(plan, workload, specs, source, _usable(profile), draws, seed, question.cold, capacity))
+            site = site_of(profile, _usable(profile), on_gpu=not source.on_cpu)
+            found.append(predict_plan(plan, workload, specs, source, _usable(profile), draws, seed, question.cold, capacity, site))
         except DoesNotFitError as error:
             infeasible[plan.strategy] = str(error)
     if not found:
@@ -212,12 +216,14 @@ def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
     return None
 
 
-def _companies(plan: Plan, specs: Mapping[str, ModelSpec]) -> list[list[PlannedServer]]:
-    """The servers of each stage."""
-    return [
-        [PlannedServer(specs[one.model], one.threads, one.cache) for one in map(plan.instance, stage.instances)]
-        for stage in plan.stages
-    ]
+def _companies(plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> list[list[PlannedServer]]:
+    """The servers that are placed together: those of each stage; each alone where they are loaded on demand."""
+    stages = (
+        [[one] for one in variants(plan, specs, workload)]
+        if plan.on_demand
+        else [[plan.instance(name) for name in stage.instances] for stage in plan.stages]
+    )
+    return [[PlannedServer(specs[one.model], one.threads, one.cache) for one in stage] for stage in stages]
 
 
 def _execute_plans(

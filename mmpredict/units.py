@@ -25,6 +25,9 @@ _SIZE_UNITS: dict[str, int] = {
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)},
 }
 _TOKEN_UNITS = {"": 1, "k": 1024, "m": 1024**2}
+_TIME_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
+_DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(h|ms|m|s)")
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
 _QUANTITY = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,9})?)\s*([A-Za-z%]{0,3})\s*")
 
 
@@ -76,6 +79,19 @@ def parse_bytes(text: str, whole_bytes: float | None = None) -> int:
     if size > MAX_BYTES:
         raise InputError(f"size {shown!r} is more than any machine has; at most {MAX_BYTES // 1024**5} PiB")
     return size
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration as Go programs write it: ``5m``, ``1h30m``, ``500ms``, ``-1s`` [s].
+
+    Raises:
+        InputError: no duration.
+    """
+    shown = text.strip()
+    sign, rest = (-1.0, shown[1:]) if shown.startswith("-") else (1.0, shown)
+    if len(rest) > MAX_TEXT or _DURATION.fullmatch(rest) is None:
+        raise InputError(f"{shown[:MAX_TEXT]!r} is no duration; write 5m, 1h30m, 90s or 500ms")
+    return sign * sum(float(number) * _TIME_UNITS[unit] for number, unit in _DURATION_PART.findall(rest))
 
 
 def parse_tokens(text: str) -> int:

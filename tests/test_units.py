@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmpredict.errors import InputError
-from mmpredict.units import MAX_BYTES, MAX_TOKENS, format_bytes, format_percent, format_seconds, parse_bytes, parse_tokens
+from mmpredict.units import (
+    MAX_BYTES,
+    MAX_TOKENS,
+    format_bytes,
+    format_percent,
+    format_seconds,
+    parse_bytes,
+    parse_duration,
+    parse_tokens,
+)
 
 
 @pytest.mark.parametrize(
@@ -135,3 +144,17 @@ def test_a_whole_number_of_any_unit_is_read_exactly(count: int, unit: str) -> No
     factor = (1024 if "i" in unit else 1000) ** " kMGT".index(unit[0] if unit[0] != "K" else "k") if unit != "B" else 1
     count %= MAX_BYTES // factor + 1
     assert parse_bytes(f"{count}{unit}") == count * factor
+
+
+@pytest.mark.parametrize(
+    ("text", "duration_s"),
+    [("5m", 300), ("1h30m", 5400), ("90s", 90), ("1.5h", 5400), ("1m500ms", 60.5), (" -1s ", -1), ("0s", 0)],
+)
+def test_durations_are_read_as_go_writes_them(text: str, duration_s: float) -> None:
+    assert parse_duration(text) == duration_s
+
+
+@pytest.mark.parametrize("text", ["", "-", "5", "5 m", "m", "5d", "1m-3s", "5m" * 40 + "x"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="is no duration; write 5m"):
+        parse_duration(text)

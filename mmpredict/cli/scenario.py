@@ -48,6 +48,7 @@ def predict(
     from mmpredict.report.perfetto import write_trace
     from mmpredict.report.table import prediction_table
     from mmpredict.report.timeline import draw_timeline
+    from mmpredict.report.waits import waits, waits_table
     from mmpredict.scenario import read_scenario
 
     question = read_scenario(scenario)
@@ -68,6 +69,9 @@ def predict(
             OUTPUT.print(details_table(found.predictions))
             for line in (line for prediction in found.predictions for line in usage_lines(prediction)):
                 OUTPUT.print(line, highlight=False)
+            for prediction in found.predictions:
+                if waits(prediction.records):
+                    OUTPUT.print(waits_table(prediction.records))
         if best.runner_up:
             OUTPUT.print(
                 f"recommended: {best.strategy}; {best.runner_up} takes {format_percent(best.margin_frac, signed=True)}, and is "

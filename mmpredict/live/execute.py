@@ -63,6 +63,8 @@ def execute_plan(
         DoesNotFitError: weights and KV caches of a stage do not fit into memory, or synthetic models onto the disk.
         EngineError: a server could not be started.
     """
+    if plan.on_demand:
+        raise InputError(f"plan {plan.strategy!r} is served by {plan.serving.rules}; only plans of stages can be executed")
     instance_of = assign(plan, workload)
     check_context(plan, workload, instance_of)
     check_order(plan, workload, instance_of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ class Recommendation:
         return {
             "strategy": self.strategy,
             "goal": "makespan_s",
-            "ranking": [{"strategy": name, "makespan_s": value} for name, value in self.ranking],
+            "ranking": [{"strategy": name, "makespan_s": None if math.isnan(value) else value} for name, value in self.ranking],
             "runner_up": self.runner_up,
             "margin_frac": self.margin_frac,
             "probability": self.probability,
@@ -43,19 +44,24 @@ class Recommendation:
 
 
 def recommend(predictions: Sequence[Prediction]) -> Recommendation:
-    """Rank predictions by median makespan; ties go to the order given.
+    """Rank predictions by median makespan; ties go to the order given, plans that leave requests unanswered (``nan``) come last.
 
     Raises:
         InputError: no prediction.
     """
     if not predictions:
         raise InputError("there is nothing to recommend: no plan could be predicted")
-    ordered = sorted(predictions, key=lambda prediction: prediction.metrics["makespan_s"].value)
+    ordered = sorted(predictions, key=_makespan_or_last)
     ranking = tuple((prediction.strategy, prediction.metrics["makespan_s"].value) for prediction in ordered)
     best = ordered[0]
-    if len(ordered) == 1:
+    if len(ordered) == 1 or math.isnan(ranking[1][1]):
         return Recommendation(best.strategy, ranking, "", 0.0, 1.0)
     second = ordered[1]
     quicker = np.array(best.makespans_s) < np.array(second.makespans_s)
     margin = ranking[1][1] / ranking[0][1] - 1.0
     return Recommendation(best.strategy, ranking, second.strategy, margin, float(quicker.mean()) if len(quicker) else 1.0)
+
+
+def _makespan_or_last(prediction: Prediction) -> tuple[bool, float]:
+    makespan_s = prediction.metrics["makespan_s"].value
+    return math.isnan(makespan_s), makespan_s

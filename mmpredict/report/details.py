@@ -43,7 +43,8 @@ def usage_lines(prediction: Prediction) -> list[str]:
     for resource, mean in found.mean.items():
         capacity = found.capacity[resource]
         amounts = [
-            format_bytes(value) if resource == "memory" else f"{value:.2g}" for value in (mean, found.peak[resource], capacity)
+            format_bytes(value) if resource in ("memory", "swapped") else f"{value:.2g}"
+            for value in (mean, found.peak[resource], capacity)
         ]
         share = f" ({format_percent(mean / capacity)})" if capacity else ""
         lines.append(f"{prediction.strategy}: {resource} {amounts[0]} in the mean{share}, {amounts[1]} at most, of {amounts[2]}")

@@ -84,8 +84,8 @@ def lanes(records: Records, instances: Sequence[str] | None = None) -> list[Lane
 
 
 def finished(records: Records) -> list[ActivityRow]:
-    """The activities with a begin and an end; one that was cut off (``nan``) has no length to draw."""
-    return [row for row in records.activities if not math.isnan(row.start_s) and not math.isnan(row.end_s)]
+    """The activities with a begin and an end; one that was cut off (``nan``) has no length to draw, waiting is no work."""
+    return [row for row in records.activities if row.kind != "queue" and not math.isnan(row.start_s) and not math.isnan(row.end_s)]
 
 
 def memory_steps(records: Records) -> list[StateRow]:

@@ -26,7 +26,11 @@ class RequestRow:
     prompt_tokens: int = _column("tokens", "length of the prompt")
     output_tokens: int = _column("tokens", "tokens generated")
     dispatched_s: float = _column("s", "when the request was sent to its instance", default=NAN)
-    load_wait_s: float = _column("s", "part of the time before dispatch in which the instance was not ready", default=NAN)
+    load_wait_s: float = _column(
+        "s",
+        "part of the time before dispatch in which the instance was not ready, or waited for its turn to be loaded",
+        default=NAN,
+    )
     prefill_start_s: float = _column("s", "when the first prompt token was scheduled", default=NAN)
     first_token_s: float = _column("s", "when the first content token was received", default=NAN)
     finish_s: float = _column("s", "when the last token was received", default=NAN)
@@ -44,11 +48,12 @@ class ActivityRow:
     """One stretch of work of an instance: the timeline."""
 
     instance: str = _column("", "server instance")
-    kind: str = _column("", "load, prefill, decode or unload")
+    kind: str = _column("", "load, prefill, decode or unload; queue: a request waits")
     start_s: float = _column("s", "begin")
     end_s: float = _column("s", "end")
     request: str = _column("", "request served, empty for loads and unloads", default="")
     slowdown: float = _column("1", "time taken ÷ time alone on the machine; nan when not known", default=NAN)
+    cause: str = _column("", "what it was done for, or waited for; empty when it is plain", default="")
 
 
 @dataclass(slots=True)
@@ -56,7 +61,7 @@ class StateRow:
     """The use of one resource at one moment."""
 
     time_s: float = _column("s", "moment")
-    resource: str = _column("", "memory (bytes) or cores (busy cores)")
+    resource: str = _column("", "memory (bytes), cores (busy cores) or swapped (bytes beyond what models may take)")
     used: float = _column("resource's unit", "amount in use")
     capacity: float = _column("resource's unit", "amount there is")
 

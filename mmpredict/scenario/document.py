@@ -27,9 +27,12 @@ from mmpredict.scenario.generated_sections import (
 from mmpredict.scenario.load_section import LoadSection
 from mmpredict.scenario.request_section import RequestSection, requests_of
 from mmpredict.scenario.server_section import ServerSection
+from mmpredict.scenario.serving_section import ServingSection
 from mmpredict.scenario.strict import Strict, by_kind, keys_by_tag
 from mmpredict.scenario.trace_section import TraceSection
 from mmpredict.simulation.plan import Plan
+from mmpredict.simulation.serving import StagesServing
+from mmpredict.strategy.on_demand import on_demand
 from mmpredict.strategy.options import ServerOptions
 from mmpredict.strategy.table import STRATEGIES, make_plan
 from mmpredict.workload.order import check_unique
@@ -72,6 +75,7 @@ class Scenario(Strict):
         strategies: short names, in the order in which they are shown.
         cold: whether model files are read from storage at first.
         server: options of every server.
+        serving: rules by which servers are loaded on demand: one more way of running them, the only one where no strategy is named.
         requests: what is asked.
         load: what else is asked, by a rule or from a file.
         base: directory from which relative paths are meant.
@@ -81,6 +85,7 @@ class Scenario(Strict):
     strategies: tuple[str, ...] = tuple(STRATEGIES)
     cold: bool = False
     server: ServerSection = ServerSection()
+    serving: ServingSection = None
     requests: tuple[RequestSection, ...] = ()
     load: tuple[Load, ...] = Field(default=(), max_length=MAX_LOADS)
     base: Path | None = Field(default=None, exclude=True)
@@ -139,14 +144,18 @@ class Scenario(Strict):
         return {name: resolve(name, self.base) for name in self.models()}
 
     def plans(self, cores: int) -> list[Plan]:
-        """The plan of every strategy.
+        """The plan of every strategy, and the one that is served on demand.
 
         Raises:
             UnknownNameError: no such strategy.
         """
         options = ServerOptions(**self.server.model_dump())
         models = list(self.models())
-        return [make_plan(name, models, cores, options) for name in dict.fromkeys(self.strategies)]
+        if self.serving is None or isinstance(self.serving, StagesServing):
+            return [make_plan(name, models, cores, options) for name in dict.fromkeys(self.strategies)]
+        named = dict.fromkeys(self.strategies) if "strategies" in self.model_fields_set else ()
+        staged = [make_plan(name, models, cores, options) for name in named]
+        return [*staged, on_demand(models, cores, options, self.serving)]
 
     def _require_few(self) -> None:
         if sum(section.count for section in self.requests) > MAX_REQUESTS:

@@ -28,6 +28,8 @@ class RequestSection(Strict):
     after: tuple[str, ...] = ()
     delay_s: float = 0.0
     deadline_s: float | None = None
+    keep_alive_s: float | None = None
+    context_tokens: int | None = None
 
 
 def requests_of(sections: Sequence[RequestSection]) -> list[Request]:
@@ -56,6 +58,8 @@ def requests_of(sections: Sequence[RequestSection]) -> list[Request]:
             tuple(copy for one in section.after for copy in copies.get(one, [one])),
             section.delay_s,
             section.deadline_s,
+            section.keep_alive_s,
+            section.context_tokens,
         )
         for section, names in named
         for name in names

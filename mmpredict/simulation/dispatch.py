@@ -70,6 +70,10 @@ class ContextCheck:
         """
         instance, largest = self._instances[name], self._largest[name]
         size = request.prompt_tokens + request.output_tokens
+        if request.context_tokens is not None:
+            if size > request.context_tokens:
+                raise InputError(f"request {request.id!r} has {size} tokens, and asks for a context of {request.context_tokens}")
+            return
         together = self._together.get(name, instance.slots) if instance.unified else 1
         if len(largest) < together:
             heappush(largest, size)

@@ -15,6 +15,7 @@ from mmpredict.results.records import Records
 from mmpredict.simulation.job import Job
 from mmpredict.simulation.machine import Activity, Machine
 from mmpredict.simulation.page_cache import PageCache
+from mmpredict.simulation.paging import Paging
 from mmpredict.simulation.passes import split_of
 from mmpredict.simulation.plan import InstancePlan
 from mmpredict.simulation.server import LlamaServer
@@ -34,9 +35,10 @@ class Instance:
         ready_s: when it was last ready [s].
         used_s: when a request was last sent to it, or it was loaded [s].
         ready: fires when its present load is done.
+        cause: why it was last loaded or unloaded.
     """
 
-    __slots__ = ("cost", "in_flight", "loading", "opened_s", "plan", "ready", "ready_s", "server", "state", "used_s")
+    __slots__ = ("cause", "cost", "in_flight", "loading", "opened_s", "plan", "ready", "ready_s", "server", "state", "used_s")
 
     def __init__(self, plan: InstancePlan) -> None:
         self.plan = plan
@@ -49,6 +51,7 @@ class Instance:
         self.opened_s = 0.0
         self.ready_s = 0.0
         self.used_s = 0.0
+        self.cause = ""
 
 
 class Fleet:
@@ -65,6 +68,7 @@ class Fleet:
         touched_tokens: server → largest batch that its requests can make; what is missing counts in full [tokens].
         records: where rows go.
         timeline: whether every request leaves rows of its activities.
+        paging: what it costs to use more memory than there is, where servers may.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Fleet:
         touched_tokens: Mapping[str, int],
         records: Records,
         timeline: bool = True,
+        paging: Paging | None = None,
     ) -> None:
         self.env = env
         self.machine = machine
@@ -91,6 +96,7 @@ class Fleet:
         self._records = records
         self._timeline = timeline
         self._pages = PageCache({name: specs[name].weight_bytes for name in cached})
+        self._paging = paging
         self._client_free_s = 0.0
 
     def cost(self, name: str) -> ServerCost:
@@ -101,11 +107,28 @@ class Fleet:
             instance.cost = self._costs.instance(
                 self._specs[plan.model], plan.threads, plan.spincount, plan.cache, self._touched.get(name)
             )
+            if self._paging is not None:
+                instance.cost.prices = self._paging.prices(name, instance.cost.prices)
         return instance.cost
 
-    def load(self, name: str, stacked: bool = False) -> Any:
-        """Begin to load a server; the event returned fires when it is ready."""
+    def needs_bytes(self, name: str) -> float:
+        """Main memory of a server alone [bytes]."""
+        return self.cost(name).memory.total
+
+    def spec(self, name: str) -> ModelSpec:
+        """Model of a server."""
+        return self._specs[self.instances[name].plan.model]
+
+    def change(self, plan: InstancePlan) -> None:
+        """Give the server of that name, which is not loaded, other options."""
+        instance = self.instances[plan.name]
+        if plan != instance.plan:
+            instance.plan, instance.cost = plan, None
+
+    def load(self, name: str, stacked: bool = False, cause: str = "") -> Any:
+        """Begin to load a server, and say why; the event returned fires when it is ready."""
         instance = self.instances[name]
+        instance.cause = cause
         cost = self.cost(name)
         cost.stacked = stacked
         model, now_s = instance.plan.model, self.env.now
@@ -119,18 +142,18 @@ class Fleet:
         instance = self.instances[name]
         assert instance.loading is not None
         self.machine.cancel(instance.loading)
-        self._records.activities.append(ActivityRow(name, "load", instance.loading.started_s, self.env.now))
+        self._records.activities.append(ActivityRow(name, "load", instance.loading.started_s, self.env.now, cause=instance.cause))
         instance.state, instance.loading = "unloaded", None
 
-    def unload(self, name: str, takes_s: float = 0.0) -> Any:
-        """End a server that serves nobody; the event returned fires when it is gone."""
+    def unload(self, name: str, takes_s: float = 0.0, cause: str = "") -> Any:
+        """End a server that serves nobody, and say why; the event returned fires when it is gone."""
         instance = self.instances[name]
         instance.state, instance.server = "unloading", None
         start_s, gone = self.env.now, self.env.event()
 
         def end(_: Any = None) -> None:
             instance.state = "unloaded"
-            self._records.activities.append(ActivityRow(name, "unload", start_s, self.env.now, slowdown=1.0))
+            self._records.activities.append(ActivityRow(name, "unload", start_s, self.env.now, slowdown=1.0, cause=cause))
             self._note_memory()
             gone.succeed()
 
@@ -193,7 +216,9 @@ class Fleet:
         self._pages.read(plan.model, spec.weight_bytes)
         solo_s = activity.demand.solo_s
         slowdown = (now_s - activity.started_s) / solo_s if solo_s else 1.0
-        self._records.activities.append(ActivityRow(plan.name, "load", activity.started_s, now_s, slowdown=slowdown))
+        self._records.activities.append(
+            ActivityRow(plan.name, "load", activity.started_s, now_s, slowdown=slowdown, cause=instance.cause)
+        )
         self._note_memory()
         instance.ready.succeed()
 
@@ -211,3 +236,6 @@ class Fleet:
         used = self.used_bytes
         self._pages.shrink(self.capacity_bytes - used)
         self._records.states.append(StateRow(self.env.now, "memory", used, self.capacity_bytes))
+        if self._paging is not None:
+            resident = [name for name, instance in self.instances.items() if instance.state in ("ready", "unloading")]
+            self._paging.settle({name: self.needs_bytes(name) for name in resident}, used, self.env.now)

@@ -12,18 +12,42 @@ class Job:
         row: its record, filled in as it goes.
         session: conversation that it belongs to; empty for none.
         shared_tokens: tokens at the beginning of its prompt that its session may have left in a cache [tokens].
+        keep_alive_s: how long its model stays after it; ``None`` when it does not say [s].
+        context_tokens: context that it asks its model to have; ``None`` when it does not say [tokens].
+        blamed: what it has waited for, and since when [s].
         prefilled: prompt tokens that are in the cache [tokens].
         base: cells of its sequence less the decode steps that its server has made [tokens].
         ends_at: number of its server's decode steps after which it has all its tokens [1].
         solo_s: work alone that its server had done when its present phase began [s].
     """
 
-    __slots__ = ("base", "ends_at", "prefilled", "row", "session", "shared_tokens", "solo_s")
+    __slots__ = (
+        "base",
+        "blamed",
+        "context_tokens",
+        "ends_at",
+        "keep_alive_s",
+        "prefilled",
+        "row",
+        "session",
+        "shared_tokens",
+        "solo_s",
+    )
 
-    def __init__(self, row: RequestRow, session: str = "", shared_tokens: int = 0) -> None:
+    def __init__(
+        self,
+        row: RequestRow,
+        session: str = "",
+        shared_tokens: int = 0,
+        keep_alive_s: float | None = None,
+        context_tokens: int | None = None,
+    ) -> None:
         self.row = row
         self.session = session
         self.shared_tokens = shared_tokens
+        self.keep_alive_s = keep_alive_s
+        self.context_tokens = context_tokens
+        self.blamed: list[tuple[float, str]] | None = None
         self.prefilled = 0
         self.base = 0
         self.ends_at = 0

@@ -5,11 +5,12 @@ The same plan is simulated and executed.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mmpredict.errors import InputError
 from mmpredict.models.cache import CacheOptions
+from mmpredict.simulation.serving import Serving, StagesServing
 
 DEFAULT_SLOTS = 4  # llama-server without -np: 4 slots over one unified KV cache
 DEFAULT_BATCH_TOKENS = 2048
@@ -99,14 +100,16 @@ class Plan:
         strategy: name of the strategy that made it.
         instances: every server that will be started.
         stages: each instance appears in exactly one.
+        serving: by whose rules they are run. All but stages load servers when they are asked for: then one stage holds them all.
 
     Raises:
-        InputError: names are not unique, or a stage and the instances do not match.
+        InputError: names are not unique, or a stage and the instances, or the stages and the serving, do not match.
     """
 
     strategy: str
     instances: tuple[InstancePlan, ...]
     stages: tuple[Stage, ...]
+    serving: Serving = field(default_factory=StagesServing)
 
     def __post_init__(self) -> None:
         names = [instance.name for instance in self.instances]
@@ -115,6 +118,16 @@ class Plan:
             raise InputError(f"plan {self.strategy!r}: two instances have the same name in {names}")
         if sorted(names) != sorted(staged):
             raise InputError(f"plan {self.strategy!r}: stages hold {staged}, instances are {names}; each must be in one stage")
+        if self.on_demand and (len(self.stages) != 1 or self.stages[0].concurrency is not None):
+            raise InputError(
+                f"plan {self.strategy!r} is served by {self.serving.rules}, which loads servers on demand; "
+                "put all instances into one stage without a limit of concurrency"
+            )
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether servers are loaded when they are asked for, rather than stage by stage."""
+        return not isinstance(self.serving, StagesServing)
 
     def instance(self, name: str) -> InstancePlan:
         """The instance called ``name``."""

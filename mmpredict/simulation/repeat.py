@@ -11,8 +11,12 @@ from mmpredict.errors import DoesNotFitError
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.metrics import summarize
 from mmpredict.results.prediction import Prediction, intervals
+from mmpredict.results.records import Records
+from mmpredict.simulation.fronts.desk import OUT_OF_MEMORY
 from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.run import simulate
+from mmpredict.simulation.serving import SwapServing
+from mmpredict.simulation.site import Site
 from mmpredict.units import format_bytes
 from mmpredict.workload.request import Workload
 
@@ -29,6 +33,7 @@ def predict_plan(
     seed: int = 0,
     cold: bool = False,
     capacity_bytes: float | None = None,
+    site: Site | None = None,
 ) -> Prediction:
     """Predict what a plan comes to.
 
@@ -42,21 +47,23 @@ def predict_plan(
         seed: of the draws; plans predicted with the same seed share their luck.
         cold: whether model files must be read from storage.
         capacity_bytes: memory of the machine, for the records; ``memory_bytes`` when not given [bytes].
+        site: memories as servers that load on demand see them; a CPU's with ``memory_bytes`` when not given.
 
     Raises:
         DoesNotFitError: the plan needs more memory than there is.
         InputError: the plan cannot run on the machine.
     """
     capacity_bytes = memory_bytes if capacity_bytes is None else capacity_bytes
-    median = simulate(plan, workload, specs, source.costs(Draw()), capacity_bytes, cold)
+    site = site or Site(memory_bytes)
+    median = simulate(plan, workload, specs, source.costs(Draw()), capacity_bytes, cold, site)
     needed = summarize(median).memory_peak_bytes
-    if needed > memory_bytes:
+    if needed > memory_bytes and not plan.on_demand:
         raise DoesNotFitError(
             f"plan {plan.strategy!r} needs {format_bytes(needed)} of memory, {format_bytes(memory_bytes)} are usable; "
             "run fewer models at once, or use smaller contexts or quantizations"
         )
     summaries = [
-        summarize(simulate(plan, workload, specs, source.costs(Draw(seed, number)), capacity_bytes, cold))
+        summarize(simulate(plan, workload, specs, source.costs(Draw(seed, number)), capacity_bytes, cold, site))
         for number in range(draws)
     ]
     return Prediction(
@@ -66,13 +73,31 @@ def predict_plan(
         draws=draws,
         makespans_s=tuple(summary.makespan_s for summary in summaries),
         provenance=source.provenance,
-        warnings=(*_warnings(plan, source), *source.doubts(_models(plan, specs), _several(plan))),
+        warnings=(
+            *_warnings(plan, source),
+            *_overcommitted(plan, median),
+            *source.doubts(_models(plan, specs), _several(plan)),
+        ),
     )
+
+
+def _overcommitted(plan: Plan, records: Records) -> tuple[str, ...]:
+    over = max((row.used for row in records.states if row.resource == "swapped"), default=0.0)
+    killed = sum(row.status == OUT_OF_MEMORY for row in records.requests)
+    found = []
+    if over:
+        found.append(
+            f"{plan.serving.rules} loads {format_bytes(over)} more than models may take: the system swaps, at least as slowly as "
+            "predicted; allow fewer models at once, or smaller ones"
+        )
+    if killed:
+        found.append(f"{killed} requests of {plan.serving.rules} fail because their model does not fit into memory")
+    return tuple(found)
 
 
 def _warnings(plan: Plan, source: CostSource) -> tuple[str, ...]:
     found = []
-    for stage in plan.stages if source.on_cpu else ():
+    for stage in plan.stages if source.on_cpu and not isinstance(plan.serving, SwapServing) else ():
         instances = [plan.instance(name) for name in stage.instances]
         threads = sum(instance.threads for instance in instances)
         spinning = [i.name for i in instances if i.threads > 1 and not is_yielding(i.spincount)]

@@ -15,6 +15,8 @@ from mmpredict.units import format_bytes
 def check_memory(plan: Plan, specs: Mapping[str, ModelSpec], memory_bytes: float) -> None:
     """Make sure that what is known exactly (weights and KV caches) of every stage fits; buffers and overhead come on top.
 
+    Of servers that are loaded on demand nothing is asked: the rules that load them decide what becomes of what does not fit.
+
     Args:
         plan: instances and stages.
         specs: model name → model.
@@ -23,7 +25,7 @@ def check_memory(plan: Plan, specs: Mapping[str, ModelSpec], memory_bytes: float
     Raises:
         DoesNotFitError: a stage does not fit.
     """
-    for stage in plan.stages:
+    for stage in () if plan.on_demand else plan.stages:
         instances = [plan.instance(name) for name in stage.instances]
         mapped = {instance.model: specs[instance.model].weight_bytes for instance in instances}
         needed = sum(mapped.values()) + sum(_private_bytes(instance, specs[instance.model]) for instance in instances)

@@ -19,10 +19,13 @@ from mmpredict.results.request_table import RequestTable
 from mmpredict.simulation.dispatch import ContextCheck, assign, check_context, check_order, instance_for, largest_batch, serving
 from mmpredict.simulation.fleet import Fleet, Instance
 from mmpredict.simulation.fronts.front import Front
-from mmpredict.simulation.fronts.stages import Stages
+from mmpredict.simulation.fronts.setting import Setting
+from mmpredict.simulation.fronts.table import FRONTS
 from mmpredict.simulation.job import Job
 from mmpredict.simulation.machine import Machine
+from mmpredict.simulation.paging import Paging
 from mmpredict.simulation.plan import Plan
+from mmpredict.simulation.site import Site
 from mmpredict.simulation.source import Source
 from mmpredict.workload.request import Request, Workload
 
@@ -34,6 +37,7 @@ def simulate(
     costs: MachineCosts,
     memory_capacity_bytes: float,
     cold: bool = False,
+    site: Site | None = None,
 ) -> Records:
     """Simulate one run of a plan.
 
@@ -44,6 +48,7 @@ def simulate(
         costs: cost model of the machine, with the luck of this run.
         memory_capacity_bytes: what the instances may use together, for the records [bytes].
         cold: whether model files must be read from storage at first.
+        site: memories of the machine, as servers that load on demand see them; a CPU's of that capacity when not given.
 
     Raises:
         InputError: a request asks for a model that the plan does not serve, or the plan cannot run on the machine.
@@ -55,7 +60,7 @@ def simulate(
     for request in workload.requests:
         prompts[instance_of[request.id]].append(request.prompt_tokens)
     touched = {name: largest_batch(plan.instance(name), mine) for name, mine in prompts.items()}
-    run = _Run(plan, specs, costs, memory_capacity_bytes, cold)
+    run = _Run(plan, specs, costs, memory_capacity_bytes, cold, site or Site(memory_capacity_bytes))
     follow = any(request.after for request in workload.requests)
     run.through(workload.requests, Counter(instance_of.values()), touched, run.result.requests.append, follow)
     for time_s, cores in run.machine.cores_log:
@@ -71,13 +76,14 @@ def simulate_stream(
     memory_capacity_bytes: float,
     cold: bool = False,
     follow: bool = False,
+    site: Site | None = None,
 ) -> RequestTable:
     """Simulate requests that are too many to keep: they are read as they arrive, and only their numbers remain.
 
     Args:
         plan: instances, all in one stage.
         requests: in order of arrival.
-        specs, costs, memory_capacity_bytes, cold: see ``simulate``.
+        specs, costs, memory_capacity_bytes, cold, site: see ``simulate``.
         follow: whether requests may wait for others (``Request.after``), which keeps a hundred bytes of each.
 
     Raises:
@@ -87,7 +93,7 @@ def simulate_stream(
     if len(plan.stages) != 1:
         raise InputError(f"plan {plan.strategy!r} has {len(plan.stages)} stages; a stream of requests never ends one")
     table = RequestTable()
-    run = _Run(plan, specs, costs, memory_capacity_bytes, cold, detail=False)
+    run = _Run(plan, specs, costs, memory_capacity_bytes, cold, site or Site(memory_capacity_bytes), detail=False)
     check, of_model = ContextCheck(plan), serving(plan)
 
     def checked() -> Iterable[Request]:
@@ -106,6 +112,7 @@ class _Run:
     costs: MachineCosts
     memory_capacity_bytes: float
     cold: bool
+    site: Site
     detail: bool = True
     env: Any = field(default_factory=simpy.Environment)
     result: Records = field(default_factory=lambda: Records("simulated"))
@@ -138,27 +145,41 @@ class _Run:
             touched,
             self.result,
             self.detail,
+            Paging(self.site, self.result) if self.plan.on_demand and self.site.swap_bytes_per_s else None,
         )
         fleet.finished = self._finished
-        self.front = Stages(self.env, fleet, self.plan, self.costs, expected)
+        self.front = FRONTS[self.plan.serving.rules](
+            Setting(self.env, fleet, self.plan, self.costs, self.site, self.result, self.detail, expected, self._end)
+        )
         self.front.open()
         self.source = Source(self.env, requests, self._arrive, follow)
         collecting = gc.isenabled()
         gc.disable()  # nothing here refers to itself, and looking for it takes longer than the simulation
         try:
             self.env.run()
+            while self.ended != self.source.arrived or self.source.waiting:
+                before = self.ended
+                self.front.close()
+                self.env.run()
+                if self.ended == before:
+                    raise MmpredictError(
+                        f"plan {self.plan.strategy!r}: the simulation stopped before its last request; this is a defect"
+                    )
         finally:
             if collecting:
                 gc.enable()
-        if self.ended != self.source.arrived or self.source.waiting:
-            raise MmpredictError(f"plan {self.plan.strategy!r}: the simulation stopped before its last request; this is a defect")
 
     def _arrive(self, request: Request, arrival_s: float) -> None:
         row = RequestRow(request.id, request.model, "", arrival_s, request.prompt_tokens, request.output_tokens)
-        self.front.arrive(Job(row, request.session, request.shared_tokens))
+        self.front.arrive(Job(row, request.session, request.shared_tokens, request.keep_alive_s, request.context_tokens))
 
     def _finished(self, job: Job, instance: Instance) -> None:
+        self.front.finished(job, instance)
+        self._end(job)
+
+    def _end(self, job: Job) -> None:
         self.ended += 1
         self.keep(job.row)
-        self.front.finished(job, instance)
         self.source.finished(job.row.request)
+        if self.source.exhausted and self.ended == self.source.arrived:
+            self.front.close()

@@ -33,6 +33,7 @@ class Source:
         self._requests = iter(requests)
         self._next: Request | None = next(self._requests, None)
         self._followers = Followers() if follow else None
+        self._coming = 0
         self.arrived = 0
         self._schedule()
 
@@ -40,6 +41,11 @@ class Source:
     def waiting(self) -> int:
         """Requests that wait for others to finish [1]."""
         return self._followers.waiting if self._followers else 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every request has arrived."""
+        return self._next is None and not self.waiting and not self._coming
 
     def finished(self, request: str) -> None:
         """A request has finished; those that waited for it alone come, after their delay."""
@@ -70,7 +76,12 @@ class Source:
             self._come(request, arrival_s)
 
     def _come(self, request: Request, arrival_s: float) -> None:
-        self._env.timeout(max(0.0, arrival_s - self._env.now)).callbacks.append(lambda _: self._hand_over(request, self._env.now))
+        self._coming += 1
+        self._env.timeout(max(0.0, arrival_s - self._env.now)).callbacks.append(lambda _: self._came(request))
+
+    def _came(self, request: Request) -> None:
+        self._coming -= 1
+        self._hand_over(request, self._env.now)
 
     def _hand_over(self, request: Request, arrival_s: float) -> None:
         self.arrived += 1

@@ -72,14 +72,15 @@ class UncalibratedMachine:
         self._prices: dict[tuple[str, float, ProcessorClass, int, Conditions], PublishedPrices] = {}
         self._choice("gpu" if self.machine.device is not None else "cpu")
 
-    def source(self, companies: Sequence[Sequence[PlannedServer]]) -> PublishedSource:
+    def source(self, companies: Sequence[Sequence[PlannedServer]], check: bool = True) -> PublishedSource:
         """Costs of the servers of a plan.
 
         Args:
             companies: servers that are loaded together, in this order, one company after another.
+            check: whether every company must fit; otherwise whoever loads them decides what becomes of what does not.
 
         Raises:
-            DoesNotFitError: a company needs more memory than there is.
+            DoesNotFitError: a company that must fit needs more memory than there is.
             InputError: the profile says too little of a processor.
         """
         served: dict[ServedKey, Served] = {}
@@ -90,7 +91,8 @@ class UncalibratedMachine:
                 gauge = gauge_of(planned.spec, self.machine, _ENGINE)
                 residents.append(start_llama_server(gauge, _wish(planned.options), self.machine, residents).resident)
             takes = added(residents)
-            self._check(company, takes)
+            if check:
+                self._check(company, takes)
             for planned, resident, take in zip(company, residents, takes, strict=True):
                 one = self._served(planned, resident, take)
                 served.setdefault((planned.spec.name, planned.threads, planned.options), one)

@@ -31,6 +31,9 @@ class Request:
         after: ids of the requests that must have finished before this one comes into being.
         delay_s: from the end of the last of ``after`` to this request's arrival, as a person's time to think [s].
         deadline_s: how long after its arrival its answer is still of use; ``None`` for ever [s].
+        keep_alive_s: how long its model stays loaded after it, for servers that load on demand; negative for ever, ``None`` when it
+            does not say [s].
+        context_tokens: context that it asks its model to be loaded with, of such servers; ``None`` when it does not say [tokens].
 
     Raises:
         InputError: a count or a time is out of range, or a field needs another one that is not given.
@@ -47,6 +50,8 @@ class Request:
     after: tuple[str, ...] = ()
     delay_s: float = 0.0
     deadline_s: float | None = None
+    keep_alive_s: float | None = None
+    context_tokens: int | None = None
 
     def __post_init__(self) -> None:
         # One expression for what nearly every request passes: a workload makes millions of them.
@@ -58,6 +63,8 @@ class Request:
             and -MAX_PRIORITY <= self.priority <= MAX_PRIORITY
             and 0.0 <= self.delay_s < _INFINITE
             and (self.deadline_s is None or 0.0 < self.deadline_s < _INFINITE)
+            and (self.keep_alive_s is None or self.keep_alive_s == self.keep_alive_s)
+            and (self.context_tokens is None or 1 <= self.context_tokens <= MAX_TOKENS)
             and (self.session or not self.shared_tokens)
             and (self.after or not self.delay_s)
             and len(self.after) <= MAX_AFTER
@@ -79,6 +86,10 @@ class Request:
             return f"priority is {self.priority}; it must be between {-MAX_PRIORITY} and {MAX_PRIORITY}"
         if self.deadline_s is not None and not 0.0 < self.deadline_s < _INFINITE:
             return f"deadline_s is {self.deadline_s}; it must be more than 0 seconds, or left out"
+        if self.keep_alive_s is not None and self.keep_alive_s != self.keep_alive_s:
+            return f"keep_alive_s is {self.keep_alive_s}; it must be a number of seconds, negative for ever"
+        if self.context_tokens is not None and not 1 <= self.context_tokens <= MAX_TOKENS:
+            return f"context_tokens is {self.context_tokens}; it must be between 1 and {MAX_TOKENS}, or left out"
         if self.shared_tokens and not self.session:
             return f"shared_tokens is {self.shared_tokens}, but nothing is shared without a session; give it one"
         if self.delay_s and not self.after:

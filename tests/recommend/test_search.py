@@ -64,3 +64,9 @@ def test_as_plain_data() -> None:
         "margin_frac": 0.5,
         "probability": 1.0,
     }
+
+
+def test_a_plan_that_leaves_requests_unanswered_comes_last_and_is_no_rival() -> None:
+    found = recommend([prediction("fails", float("nan"), [float("nan")]), prediction("works", 5.0, [5.0])])
+    assert (found.strategy, found.runner_up, found.probability) == ("works", "", 1.0)
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["ranking"][1] == {"strategy": "fails", "makespan_s": None}

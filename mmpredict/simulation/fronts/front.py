@@ -22,3 +22,6 @@ class Front(Protocol):
 
     def finished(self, job: Job, instance: Instance) -> None:
         """A request has its last token; ``instance.in_flight`` no longer counts it."""
+
+    def close(self) -> None:
+        """Nothing more will happen: what is not under way is not begun any more, and requests that still wait are refused."""

@@ -73,6 +73,9 @@ class Stages:
         elif self._queue is not None:
             self._send(self._queue)
 
+    def close(self) -> None:
+        """See ``Front``: the last stage unloads its servers."""
+
     def _walk(self) -> Any:
         for stage, queue in zip(self._plan.stages, self._queues, strict=True):
             if not queue.unsent:
