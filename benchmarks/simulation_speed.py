@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from mmpredict.cost.chain import CostModel
-from mmpredict.cost.coefficients import read_coefficients
+from mmpredict.cost.coefficients import Coefficients, read_coefficients
 from mmpredict.models.catalog import uniform_spec
 from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.results.request_table import RequestTable
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.simulation.run import simulate, simulate_stream
+from mmpredict.simulation.serving import OllamaServing
 from mmpredict.strategy.table import make_plan
 from mmpredict.workload.request import Request, Workload
 
@@ -30,6 +31,7 @@ MODEL = "smollm2-135m"
 SLOTS, CONTEXT = 8, 65_536
 SHIPPED = Path(__file__).resolve().parent.parent / "calibration" / "coefficients" / "intel-xeon-processor-2-cores"
 LOAD = 0.95
+STRAY = 0.1  # of requests, those that change the model
 BLOCK = 4096
 
 
@@ -47,6 +49,31 @@ def chat(requests: int, rate_per_s: float, seed: int = 1, output_tokens: int | N
             now_s += gap
             yield Request(str(number), MODEL, prompt, output_tokens or answer, now_s)
             number += 1
+
+
+def swapping(coefficients: Coefficients, count: int) -> None:
+    """Four models by Ollama's rules, of which two fit: people stay with a model for some time, then ask another."""
+    names = ("smollm2-135m", "smollm2-360m", "gemma3-270m", "qwen2.5-0.5b")
+    specs = {name: uniform_spec(name, weight_type("q8_0")) for name in names}
+    servers = tuple(InstancePlan(name, name, 2, context_tokens=8192, slots=1, unified=False) for name in names)
+    plan = Plan("ollama", servers, (Stage(names),), OllamaServing(max_loaded_models=2))
+
+    def requests() -> Iterator[Request]:
+        random = np.random.default_rng(2)
+        now_s, model = 0.0, names[0]
+        for number in range(count):
+            now_s += float(random.exponential(4.0))
+            if random.random() < STRAY:
+                model = names[int(random.integers(len(names)))]
+            prompt, answer = (int(np.clip(np.exp(random.normal(math.log(size), 0.5)), 1, 2000)) for size in (150, 40))
+            yield Request(str(number), model, prompt, answer, now_s)
+
+    asked = list(requests())
+    begin = time.perf_counter()
+    table = simulate_stream(plan, iter(asked), specs, CostModel(coefficients), 16e9)
+    wall = time.perf_counter() - begin
+    waited = float((table.times_s("load_wait_s") > 0).mean())
+    print(f"Ollama, 4 models of which 2 are loaded: {count / wall:,.0f} requests/s; {waited:.0%} of them waited for a load")
 
 
 def main() -> None:
@@ -85,6 +112,7 @@ def main() -> None:
         print(f"  answers of {tokens:>5} tokens: {1e6 * costs[-1]:.1f} µs per request")
     print(f"  2,000 tokens cost {costs[1] / costs[0]:.2f} × what 100 do")
 
+    swapping(coefficients, count)
     names = ("smollm2-135m", "smollm2-360m", "qwen2.5-0.5b")
     three = {name: uniform_spec(name, weight_type("q8_0")) for name in names}
     workload = Workload(tuple(Request(f"{name}{n}", name, 96, 24, 0.1 * n) for name in names for n in range(3)))
