@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mmpredict.cost.contention import Contention, Demand, Phase
-from mmpredict.cost.memory import MemoryParts
+from mmpredict.cost.memory import MemoryParts, Touched
 from mmpredict.cost.prices import StepPrices
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.catalog import uniform_spec
@@ -110,7 +110,7 @@ class Machine:
         self._server = Server(prices)
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched_tokens: int | None = None
+        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
     ) -> Server:
         return self._server
 

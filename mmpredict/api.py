@@ -193,11 +193,12 @@ def validate(
     seed: int = 0,
     limit_s: float | None = None,
     progress: Progress | None = None,
+    coefficients: Coefficients | None = None,
 ) -> Validation:
     """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``)."""
     question = _scenario(scenario)
     profile = _this_machine(question)
-    expected = forecast(question, draws, seed)
+    expected = forecast(question, draws, seed, coefficients)
     measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress)
     return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
 

@@ -13,7 +13,7 @@ from mmpredict.calibrate.protocol import Protocol
 from mmpredict.calibrate.run import Calibration
 from mmpredict.calibrate.store import save_coefficients
 from mmpredict.cost.coefficients import Coefficients
-from mmpredict.cost.library import load_coefficients
+from mmpredict.cost.library import coefficients_path, load_coefficients
 from mmpredict.errors import NotCalibratedError
 from mmpredict.hardware.library import find_profile
 from mmpredict.live.embedded import engine_build
@@ -80,6 +80,7 @@ def run_demo(output: Path, measured_on: str, reuse_calibration: bool = False, pr
         output / "logs",
         limit_s=_LIMIT_S,
         progress=lambda label, fraction: report("running the real thing", label, fraction),
+        coefficients=coefficients,
     )
     report("running the real thing", "done", 1.0)
     return _write(validation, coefficients, output)
@@ -97,7 +98,8 @@ def _calibrated(output: Path, measured_on: str, reuse: bool, report: Callable[[s
         lambda label, fraction: report("calibrating this machine", label, fraction), output / "measurements.jsonl"
     )
     coefficients = fit(calibration.header, rows, calibration.specs)
-    save_coefficients(coefficients)
+    if not coefficients_path(coefficients.machine, coefficients.engine).exists():
+        save_coefficients(coefficients)  # never in the place of a calibration that measured more
     return coefficients
 
 

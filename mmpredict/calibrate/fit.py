@@ -18,7 +18,7 @@ from mmpredict.cost.coefficients import (
     MemoryCoefficients,
 )
 from mmpredict.cost.loading import load_features
-from mmpredict.cost.memory import instance_memory
+from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.errors import NotCalibratedError
 from mmpredict.models.cache import CacheOptions
@@ -203,8 +203,8 @@ def _memory(rows: Sequence[Measurement], prefills: Sequence[Measurement], specs:
         lengths = [int(p.number("tokens")) for p in prefills if (p.model, p.threads) == (row.model, row.threads)]
         context, slots, ubatch = (int(row.number(name)) for name in ("context_tokens", "slots", "ubatch_tokens"))
         options = CacheOptions(context, slots, ubatch)
-        touched = max(lengths, default=options.ubatch_tokens)
-        computed = instance_memory(specs[row.model], options, EMBEDDED, threads=row.threads, touched_tokens=touched).host.total
+        touched = Touched(max(lengths, default=options.ubatch_tokens), slots)
+        computed = instance_memory(specs[row.model], options, EMBEDDED, threads=row.threads, touched=touched).host.total
         errors.append(math.log(computed / row.number("proportional_bytes")))
     return MemoryCoefficients(log_spread=max(MEMORY_SPREAD_FLOOR, _root_mean_square(errors)))
 

@@ -183,12 +183,18 @@ class _Layout:
         return solution, float(residual) ** 2
 
     def _rises(self) -> NDArray[np.float64]:
-        """Coefficients from what is solved for: those of weights are sums of increases, the others are themselves."""
+        """Coefficients from what is solved for: those of weights are sums of increases, the others are themselves.
+
+        Tokens together never take longer than one after the other, so the first increase, from one token to the second number of
+        them, is part of what one takes already. Without that, weights that always wait for memory would seem to cost nothing.
+        """
         rises = np.eye(self.width)
         start = len(_TERMS)
         for knots in self.knots.values():
             end = start + len(knots)
             rises[start:end, start:end] = np.tri(len(knots))
+            if len(knots) > 1:
+                rises[start:end, start + 1] += knots[0] / (knots[1] - knots[0])
             start = end
         return rises
 

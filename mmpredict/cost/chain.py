@@ -9,7 +9,7 @@ from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import Contention, Demand, Phase, is_yielding
 from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw, draw_contention
 from mmpredict.cost.loading import load_s
-from mmpredict.cost.memory import instance_memory
+from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.cost.prices import StepPrices
 from mmpredict.errors import InputError
@@ -29,7 +29,7 @@ class InstanceCost:
         options: context, slots, batch and cache of the server.
         coefficients: of the machine and engine.
         draw: the run's luck.
-        touched_tokens: largest batch that the requests can make (``cost.memory``) [tokens].
+        touched: what the requests use of its memory.
 
     Raises:
         InputError: more threads than the machine has cores.
@@ -43,7 +43,7 @@ class InstanceCost:
         options: CacheOptions,
         coefficients: Coefficients,
         draw: Draw,
-        touched_tokens: int | None = None,
+        touched: Touched | None = None,
     ) -> None:
         if threads > coefficients.cores:
             raise InputError(
@@ -69,7 +69,7 @@ class InstanceCost:
         self._coefficients = coefficients
         self._kv_cache_bytes = cache_bytes(spec.shape, options)
         self._load_factor = machine * draw.factor(f"load of {spec.name}", coefficients.loading.log_spread)
-        memory = instance_memory(spec, options, EMBEDDED, threads=threads, touched_tokens=touched_tokens)
+        memory = instance_memory(spec, options, EMBEDDED, threads=threads, touched=touched)
         scale = draw.factor(f"memory of {spec.name}", coefficients.memory.log_spread)
         self.memory = memory.host.scaled(scale)
         self.program_bytes = scale * EMBEDDED.shared_bytes
@@ -108,10 +108,10 @@ class CostModel:
         self.latency_s = 0.0
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched_tokens: int | None = None
+        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
     ) -> InstanceCost:
         """Costs of one instance (see ``InstanceCost``)."""
-        return InstanceCost(spec, threads, spincount, options, self.coefficients, self.draw, touched_tokens)
+        return InstanceCost(spec, threads, spincount, options, self.coefficients, self.draw, touched)
 
     def stacked(self, spinning: Sequence[str]) -> set[str]:
         """Which of several spinning instances get their threads stacked on one core when they compete.

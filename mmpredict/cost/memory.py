@@ -85,6 +85,19 @@ class InstanceMemory:
         return self.host.total + self.device.total
 
 
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What requests use of a server's memory.
+
+    Attributes:
+        tokens: largest batch that is ever evaluated [tokens].
+        slots: slots that ever serve a request [1].
+    """
+
+    tokens: int
+    slots: int
+
+
 def output_buffer_bytes(spec: ModelSpec, slots: int) -> float:
     """Logits of one token for every slot [bytes]; for an embedding model, its vectors."""
     return FLOAT_BYTES * slots * (spec.shape.n_vocab if spec.output_matrix else spec.shape.n_embd)
@@ -98,7 +111,7 @@ def instance_memory(
     placement: Placement | None = None,
     threads: int = 1,
     context_bytes: float = 0.0,
-    touched_tokens: int | None = None,
+    touched: Touched | None = None,
 ) -> InstanceMemory:
     """Memory of one instance once it has served a full batch on every slot.
 
@@ -109,20 +122,20 @@ def instance_memory(
         placement: where weights lie; all mapped on a CPU with AVX2 when not given.
         threads: worker threads, which each have scratch memory [1].
         context_bytes: what a process loses to the GPU's runtime [bytes].
-        touched_tokens: largest batch that is ever evaluated, if it is smaller than the physical batch: what is allocated beyond it
-            never becomes resident [tokens].
+        touched: what requests use of it, if that is not all: what is allocated beyond never becomes resident.
     """
     where = placement or Placement()
     caches = layer_cache_bytes(spec.shape, options)
     on_device = sum(size for layer, size in enumerate(caches) if on_gpu(spec, layer, where.gpu_layers))
-    touched = options if touched_tokens is None else replace(options, ubatch_tokens=min(touched_tokens, options.ubatch_tokens))
-    buffer = compute_buffer(spec.shape, touched)
+    used = touched or Touched(options.ubatch_tokens, options.slots)
+    largest = replace(options, ubatch_tokens=min(used.tokens, options.ubatch_tokens))
+    buffer = compute_buffer(spec.shape, largest)
     mapped, copied = host_weights(spec, where)
-    process = overhead.shared_bytes + overhead.private_bytes(spec, options.slots)
+    process = overhead.shared_bytes + overhead.private_bytes(spec, min(used.slots, options.slots))
     output = output_buffer_bytes(spec, options.slots)
     doubts = () if buffer.exact else (f"the compute buffer of {spec.shape.architecture} is taken to be that of {buffer.family}",)
     if not where.gpu_layers:
-        compute = buffer.bytes + work_buffer_bytes(spec, touched, threads)
+        compute = buffer.bytes + work_buffer_bytes(spec, largest, threads)
         return InstanceMemory(MemoryParts(mapped, copied, sum(caches), compute, output, process), MemoryParts(), doubts)
     return InstanceMemory(
         MemoryParts(mapped, copied, sum(caches) - on_device, buffer.host_bytes, output, process),

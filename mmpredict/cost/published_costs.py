@@ -9,7 +9,7 @@ from mmpredict.cost.contention import Demand, Phase, is_yielding
 from mmpredict.cost.draw import Draw, draw_sharing
 from mmpredict.cost.drawn_prices import DrawnPrices, SplitPrices
 from mmpredict.cost.loading import LoadTime
-from mmpredict.cost.memory import MemoryParts
+from mmpredict.cost.memory import MemoryParts, Touched
 from mmpredict.cost.prices import StepPrices
 from mmpredict.cost.published_prices import PublishedPrices
 from mmpredict.cost.rates.parameters import ProcessorClass
@@ -166,7 +166,7 @@ class PublishedCosts:
         self.latency_s = source.request_s * draw.factor("requests", source.request_log_spread)
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched_tokens: int | None = None
+        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
     ) -> ServerCost:
         """Costs of one server; buffers are counted whole, whatever the requests touch of them."""
         served = self._source.served_as(spec, threads, options)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from mmpredict.cost.contention import Demand, Phase, Sharing
 from mmpredict.cost.draw import Draw
-from mmpredict.cost.memory import MemoryParts
+from mmpredict.cost.memory import MemoryParts, Touched
 from mmpredict.cost.prices import StepPrices
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.spec import ModelSpec
@@ -69,7 +69,7 @@ class MachineCosts(Protocol):
         """See the class."""
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched_tokens: int | None = None
+        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
     ) -> ServerCost:
         """Costs of one server.
 
@@ -78,7 +78,7 @@ class MachineCosts(Protocol):
             threads: its worker threads [1].
             spincount: its waiting rule (``GOMP_SPINCOUNT``), ``None`` for the runtime's default.
             options: context, slots, batch and cache.
-            touched_tokens: largest batch that the requests can make (``cost.memory``) [tokens].
+            touched: what the requests use of its memory.
         """
 
     def stacked(self, spinning: Sequence[str]) -> set[str]:

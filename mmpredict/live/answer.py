@@ -36,6 +36,7 @@ class Completion:
         prompt_s, generation_s: the server's own measure of both phases; the first token belongs to the prompt phase [s].
         slot: the server's slot that did the work, -1 if it does not say.
         truncated: the context was full before all tokens were generated.
+        tokens: numbers of the tokens generated, where the server was asked for them.
     """
 
     sent_s: float
@@ -49,6 +50,7 @@ class Completion:
     generation_s: float
     slot: int
     truncated: bool
+    tokens: tuple[int, ...] = ()
 
 
 def read_answer(
@@ -71,6 +73,7 @@ def read_answer(
         RequestFailure: the answer is late, incomplete, an error, or not the protocol.
     """
     times: list[float] = []
+    tokens: list[int] = []
     counted = 0
     for now_s, line in _lines(chunks):
         if now_s > sent_s + timeout_s:
@@ -79,10 +82,11 @@ def read_answer(
         if event is None:
             continue
         if event.get("stop") is True:
-            return _completion(event, sent_s, now_s, times, counted)
+            return _completion(event, sent_s, now_s, times, counted, tokens)
         # A progress event comes with "tokens": [0] although none has been generated.
         if event.get("content") or (event.get("tokens") and event.get("tokens_predicted") != 0):
             times.append(now_s)
+            tokens += [token for token in event.get("tokens") or () if type(token) is int]
             counted = event["tokens_predicted"] if type(event.get("tokens_predicted")) is int else len(times)
             if max(counted, len(times)) > output_tokens:
                 raise RequestFailure(FailureReason.SERVER_ERROR, f"the server sent more than the {output_tokens} tokens asked for")
@@ -149,7 +153,9 @@ def _json_object(text: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _completion(event: dict[str, Any], sent_s: float, now_s: float, times: list[float], counted: int) -> Completion:
+def _completion(
+    event: dict[str, Any], sent_s: float, now_s: float, times: list[float], counted: int, tokens: list[int]
+) -> Completion:
     timings = event.get("timings")
     numbers: dict[str, float] = {}
     for key in TIMING_FIELDS:
@@ -173,4 +179,5 @@ def _completion(event: dict[str, Any], sent_s: float, now_s: float, times: list[
         generation_s=numbers["predicted_ms"] * SECONDS_PER_MS,
         slot=slot if type(slot) is int else -1,
         truncated=event.get("truncated") is True,
+        tokens=tuple(tokens),
     )

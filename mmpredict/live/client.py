@@ -104,6 +104,7 @@ class CompletionClient:
         output_tokens: int,
         timeout_s: float,
         on_token: Callable[[float], None] | None = None,
+        reuse: bool = False,
     ) -> Completion:
         """Generate ``output_tokens`` tokens after ``prompt``, never fewer unless the context is full, and time them.
 
@@ -113,6 +114,8 @@ class CompletionClient:
             timeout_s: for the whole answer [s]; a server that falls silent amid its answer is given up at most this long
                 after its last sign of life.
             on_token: called with the ``perf_counter()`` value [s] of each event that carries tokens.
+            reuse: whether the server may take the beginning of the prompt from a slot's cache, and tells which tokens it
+                generates.
 
         Raises:
             RequestFailure: there is no complete answer; its ``reason`` says why.
@@ -127,7 +130,8 @@ class CompletionClient:
             "n_predict": output_tokens,
             "ignore_eos": True,
             "temperature": 0,
-            "cache_prompt": False,
+            "cache_prompt": reuse,
+            "return_tokens": reuse,
             "stream": True,
             "response_fields": _FINAL_FIELDS,
         }

@@ -58,8 +58,8 @@ def execute_plan(
         progress: told what happens.
 
     Raises:
-        InputError: a request asks for a model that the plan does not serve, for more tokens than the context holds, or to
-            share its prompt's beginning with others, which is simulated only.
+        InputError: a request asks for a model that the plan does not serve, or for more tokens than the context holds; servers
+            of the plan are loaded on demand, which is simulated only.
         DoesNotFitError: weights and KV caches of a stage do not fit into memory, or synthetic models onto the disk.
         EngineError: a server could not be started.
     """
@@ -68,7 +68,6 @@ def execute_plan(
     instance_of = assign(plan, workload)
     check_context(plan, workload, instance_of)
     check_order(plan, workload, instance_of)
-    _check_requests(workload)
     check_memory(plan, specs, memory_capacity_bytes)
     require_engine()
     paths = {instance.model: materialize(specs[instance.model]) for instance in plan.instances}
@@ -106,6 +105,7 @@ class _Run:
     servers: dict[str, EmbeddedServer] = field(default_factory=dict)
     result: Records = field(default_factory=lambda: Records("measured"))
     followers: Followers = field(default_factory=Followers)
+    sessions: dict[str, list[int]] = field(default_factory=dict)
     begin_s: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -186,22 +186,29 @@ class _Run:
             self.result.requests.append(row)
             seed = len(self.result.requests)
         self._report(f"{request.id} on {name}")
-        prompt = unique_prompt(request.prompt_tokens, seed, self.specs[request.model].shape.n_vocab)
+        prompt = self._prompt(request, seed)
         row.dispatched_s = self._now_s()
         try:
-            self._answer(row, prompt)
+            self._answer(row, prompt, request.session)
         except RequestFailure as failure:
             died = not self.servers[name].alive()
             row.status = str(FailureReason.SERVER_DIED if died else failure.reason)
             row.output_tokens = 0
         self._report(f"{request.id} {row.status}")
 
-    def _answer(self, row: RequestRow, prompt: list[int]) -> None:
+    def _prompt(self, request: Request, seed: int) -> list[int]:
+        """Random tokens after those that the request shares with its session, if that has come so far."""
+        shared = self.sessions.get(request.session, [])[: request.shared_tokens] if request.session else []
+        return shared + unique_prompt(request.prompt_tokens - len(shared), seed, self.specs[request.model].shape.n_vocab)
+
+    def _answer(self, row: RequestRow, prompt: list[int], session: str) -> None:
         timeout_s = self.limit_s - row.dispatched_s
         if timeout_s <= 0:
             raise RequestFailure(FailureReason.TIMEOUT, f"the run's limit of {self.limit_s:g} s was over")
         with CompletionClient(self.servers[row.instance].url) as client:
-            answer = client.stream(prompt, row.output_tokens, timeout_s)
+            answer = client.stream(prompt, row.output_tokens, timeout_s, reuse=bool(session))
+        if session:
+            self.sessions[session] = [*prompt, *answer.tokens]
         row.dispatched_s = answer.sent_s - self.begin_s
         row.first_token_s = answer.first_token_s - self.begin_s
         row.prefill_start_s = max(row.dispatched_s, row.first_token_s - answer.prompt_s)
@@ -231,14 +238,6 @@ class _Run:
         if self.progress is not None:
             done = sum(1 for row in self.result.requests if row.status != "ok" or row.finish_s == row.finish_s)
             self.progress(label, done / len(self.workload.requests))
-
-
-def _check_requests(workload: Workload) -> None:
-    for request in workload.requests:
-        if request.shared_tokens:
-            raise InputError(
-                f"request {request.id!r} asks for a beginning shared with others: that can be predicted, but not executed yet"
-            )
 
 
 def _file_name(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from heapq import heappush, heapreplace
 from typing import Generic, Protocol, TypeVar
 
+from mmpredict.cost.memory import Touched
 from mmpredict.errors import InputError
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.workload.request import Request, Workload
@@ -100,6 +101,11 @@ def check_context(plan: Plan, workload: Workload, instance_of: Mapping[str, str]
     check = ContextCheck(plan)
     for request in workload.requests:
         check.add(request, instance_of[request.id])
+
+
+def touched_by(instance: InstancePlan, prompt_tokens: Sequence[int]) -> Touched:
+    """What requests with these prompts use of an instance's memory: one after another they take every slot."""
+    return Touched(largest_batch(instance, prompt_tokens), max(1, min(instance.slots, len(prompt_tokens))))
 
 
 def largest_batch(instance: InstancePlan, prompt_tokens: Sequence[int]) -> int:

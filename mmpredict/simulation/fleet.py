@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import simpy
 
+from mmpredict.cost.memory import Touched
 from mmpredict.cost.server_cost import MachineCosts, ServerCost
 from mmpredict.models.cache import cache_bytes
 from mmpredict.models.spec import ModelSpec
@@ -65,7 +66,7 @@ class Fleet:
         machine: where they run.
         capacity_bytes: memory that servers and page cache share, for the records [bytes].
         cached: models whose files are in the page cache at the beginning.
-        touched_tokens: server → largest batch that its requests can make; what is missing counts in full [tokens].
+        touched: server → what its requests use of its memory; what is missing counts in full.
         records: where rows go.
         timeline: whether every request leaves rows of its activities.
         paging: what it costs to use more memory than there is, where servers may.
@@ -80,7 +81,7 @@ class Fleet:
         machine: Machine,
         capacity_bytes: float,
         cached: frozenset[str],
-        touched_tokens: Mapping[str, int],
+        touched: Mapping[str, Touched],
         records: Records,
         timeline: bool = True,
         paging: Paging | None = None,
@@ -92,7 +93,7 @@ class Fleet:
         self.finished: Callable[[Job, Instance], None] = lambda job, instance: None
         self._specs = specs
         self._costs = costs
-        self._touched = touched_tokens
+        self._touched = touched
         self._records = records
         self._timeline = timeline
         self._pages = PageCache({name: specs[name].weight_bytes for name in cached})
@@ -210,6 +211,7 @@ class Fleet:
             split_of(spec.shape, plan.unified),
             lambda job: self._done(instance, job),
             plan.prompt_store_bytes * plan.context_tokens / cache_bytes(spec.shape, plan.cache) if plan.prompt_store_bytes else 0.0,
+            whole=spec.shape.window is not None or spec.shape.recurrent is not None,
         )
         instance.state, instance.loading, instance.ready_s = "ready", None, now_s
         instance.used_s = now_s

@@ -10,13 +10,14 @@ from typing import Any
 
 import simpy
 
+from mmpredict.cost.memory import Touched
 from mmpredict.cost.server_cost import MachineCosts
 from mmpredict.errors import InputError, MmpredictError
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import RequestRow, StateRow
 from mmpredict.results.records import Records
 from mmpredict.results.request_table import RequestTable
-from mmpredict.simulation.dispatch import ContextCheck, assign, check_context, check_order, instance_for, largest_batch, serving
+from mmpredict.simulation.dispatch import ContextCheck, assign, check_context, check_order, instance_for, serving, touched_by
 from mmpredict.simulation.fleet import Fleet, Instance
 from mmpredict.simulation.fronts.front import Front
 from mmpredict.simulation.fronts.setting import Setting
@@ -59,7 +60,7 @@ def simulate(
     prompts: dict[str, list[int]] = {instance.name: [] for instance in plan.instances}
     for request in workload.requests:
         prompts[instance_of[request.id]].append(request.prompt_tokens)
-    touched = {name: largest_batch(plan.instance(name), mine) for name, mine in prompts.items()}
+    touched = {name: touched_by(plan.instance(name), mine) for name, mine in prompts.items()}
     run = _Run(plan, specs, costs, memory_capacity_bytes, cold, site or Site(memory_capacity_bytes))
     follow = any(request.after for request in workload.requests)
     run.through(workload.requests, Counter(instance_of.values()), touched, run.result.requests.append, follow)
@@ -126,7 +127,7 @@ class _Run:
         self,
         requests: Iterable[Request],
         expected: Mapping[str, int] | None,
-        touched: Mapping[str, int],
+        touched: Mapping[str, Touched],
         keep: Callable[[RequestRow], None],
         follow: bool,
     ) -> None:

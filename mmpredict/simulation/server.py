@@ -36,7 +36,7 @@ class LlamaServer:
         batch_tokens: largest batch [tokens].
         split: how its batches are divided into passes.
         finished: called with every job that has its last token.
-        stored_cells: see ``Slots`` [tokens].
+        stored_cells, whole: see ``Slots``.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class LlamaServer:
         split: Split,
         finished: Callable[[Job], None],
         stored_cells: float = 0.0,
+        whole: bool = False,
     ) -> None:
         self._env = env
         self._machine = machine
@@ -57,7 +58,7 @@ class LlamaServer:
         self._batch_tokens = batch_tokens
         self._split = split
         self._finished = finished
-        self._slots = Slots(slots, stored_cells)
+        self._slots = Slots(slots, stored_cells, whole)
         self._queue: deque[Job] = deque()
         self._prompts: list[tuple[int, Job]] = []  # by number of the slot
         self._decoding = Decoding(cost.prices, split)

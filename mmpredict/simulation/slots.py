@@ -20,10 +20,13 @@ class Slots:
         count: how many [1].
         stored_cells: cells of overwritten conversations that main memory keeps (``--cache-ram``); copies to and fro take no time
             here, which is little beside evaluating the same tokens [tokens].
+        whole: whether a cache can only be continued at its end, not from the middle: that of windows, whose far cells are gone, and
+            of recurrent states; servers with checkpoints can go back to some points, which is not modelled.
     """
 
-    def __init__(self, count: int, stored_cells: float = 0.0) -> None:
+    def __init__(self, count: int, stored_cells: float = 0.0, whole: bool = False) -> None:
         self._stored_cells = stored_cells
+        self._whole = whole
         self._stored: dict[str, int] = {}  # session → cells, the oldest first
         # Used longest ago first; of equally old ones llama-server takes the last.
         self.idle: list[tuple[float, int]] = [(-1.0, -number) for number in reversed(range(count))]
@@ -40,13 +43,13 @@ class Slots:
             self.idle.remove((self._used_s[number], -number))
         session, cells = self._holds[number]
         if session and session == job.session:
-            job.prefilled = job.row.cached_tokens = _reusable(job, cells)
+            job.prefilled = job.row.cached_tokens = self._reusable(job, cells)
         elif session:
             del self._slot_of[session]
             if cells <= self._stored_cells:
                 self._stored[session] = cells
         if job.session and job.session in self._stored:
-            reused = _reusable(job, self._stored[job.session])
+            reused = self._reusable(job, self._stored[job.session])
             # what is stored must hold a quarter of the prompt, and more of it than the slot does
             if reused >= STORED_SIMILARITY * job.row.prompt_tokens and reused > job.prefilled:
                 del self._stored[job.session]
@@ -73,9 +76,9 @@ class Slots:
         number = self._slot_of.get(job.session)
         if number is None or (self._used_s[number], -number) not in self.idle:
             return None
-        return number if _reusable(job, self._holds[number][1]) > SIMILARITY * job.row.prompt_tokens else None
+        return number if self._reusable(job, self._holds[number][1]) > SIMILARITY * job.row.prompt_tokens else None
 
-
-def _reusable(job: Job, cells: int) -> int:
-    """Prompt tokens that need no evaluation; the last one always does [tokens]."""
-    return min(job.shared_tokens, cells, job.row.prompt_tokens - 1)
+    def _reusable(self, job: Job, cells: int) -> int:
+        """Prompt tokens that need no evaluation; the last one always does [tokens]."""
+        reused = min(job.shared_tokens, cells, job.row.prompt_tokens - 1)
+        return 0 if self._whole and reused < cells else reused

@@ -24,7 +24,7 @@ from mmpredict.calibrate.protocol import LARGE, Protocol, thread_counts
 from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients, Kernel, StepCoefficients
 from mmpredict.cost.loading import load_s
-from mmpredict.cost.memory import instance_memory
+from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.step import EXPERTS, StepCost, StepFeatures, batch_features, decode_features, kernel_weight_s
@@ -256,7 +256,7 @@ def rows(truth: dict[int, StepCoefficients], coefficients: Coefficients) -> list
                 Measurement("load", name, 2, None, {"cold": cold, "kv_cache_bytes": kv_cache_bytes, "duration_s": duration_s})
             )
         longest = max(int(row.number("tokens")) for row in made if (row.kind, row.model, row.threads) == ("prefill", name, 2))
-        memory = instance_memory(spec, OPTIONS, EMBEDDED, threads=2, touched_tokens=longest).host
+        memory = instance_memory(spec, OPTIONS, EMBEDDED, threads=2, touched=Touched(longest, OPTIONS.slots)).host
         values = {
             "context_tokens": DEFAULT_CONTEXT_TOKENS,
             "slots": DEFAULT_SLOTS,

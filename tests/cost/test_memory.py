@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmpredict.cost.memory import MemoryParts, instance_memory, output_buffer_bytes
+from mmpredict.cost.memory import MemoryParts, Touched, instance_memory, output_buffer_bytes
 from mmpredict.cost.overhead import EMBEDDED, LLAMA_SERVER, OVERHEADS, overhead_of
 from mmpredict.cost.placement import Placement, host_weights, most_gpu_layers
 from mmpredict.errors import UnknownNameError
@@ -108,7 +108,7 @@ def test_nothing_beside_the_buffers_is_nothing(make_spec: Callable[[str], ModelS
 @given(st.sampled_from(SPECS), st.integers(1, 600))
 def test_what_no_batch_reaches_is_not_resident(spec: ModelSpec, tokens: int) -> None:
     def parts(touched: int | None) -> MemoryParts:
-        return instance_memory(spec, ORDINARY, EMBEDDED, touched_tokens=touched).host
+        return instance_memory(spec, ORDINARY, EMBEDDED, touched=None if touched is None else Touched(touched, ORDINARY.slots)).host
 
     assert parts(tokens).compute <= parts(tokens + 1).compute <= parts(None).compute
     assert parts(512) == parts(600) == parts(None)

@@ -12,7 +12,7 @@ from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.errors import DoesNotFitError
 from mmpredict.models.cache import CacheOptions
 from mmpredict.results.metrics import summarize
-from mmpredict.simulation.dispatch import largest_batch
+from mmpredict.simulation.dispatch import touched_by
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.workload.request import Request, Workload
 
@@ -20,7 +20,7 @@ from mmpredict.workload.request import Request, Workload
 def memory_of(coefficients: Coefficients, name: str, workload: Workload, threads: int = 4) -> MemoryParts:
     """Memory of a model's server once it has seen the workload's prompts."""
     prompts = [request.prompt_tokens for request in workload.requests if request.model == name]
-    touched = largest_batch(InstancePlan(name, name, threads), prompts)
+    touched = touched_by(InstancePlan(name, name, threads), prompts)
     return CostModel(coefficients).instance(SPECS[name], threads, None, CacheOptions(4096, 4, 512), touched).memory
 
 

@@ -79,3 +79,10 @@ def test_a_stored_conversation_must_hold_a_quarter_of_the_prompt() -> None:
     served(slots, job("a"), 1.0)
     served(slots, job("b"), 2.0)
     assert served(slots, job("a", prompt=1000, shared=110), 3.0).row.cached_tokens == 0
+
+
+def test_a_cache_of_windows_can_only_be_continued_at_its_end() -> None:
+    for shared, found in ((110, 110), (150, 110), (100, 0)):
+        slots = Slots(1, whole=True)
+        served(slots, job("a"), 1.0)
+        assert served(slots, job("a", prompt=200, shared=shared), 2.0).row.cached_tokens == found

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mmpredict.cost.contention import Demand, Phase
-from mmpredict.cost.memory import MemoryParts
+from mmpredict.cost.memory import MemoryParts, Touched
 from mmpredict.cost.prices import StepPrices
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.catalog import uniform_spec
@@ -82,7 +82,7 @@ class SecondCosts:
         self._loads_s, self._needs, self._device = loads_s, needs, device
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched_tokens: int | None = None
+        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
     ) -> SecondCost:
         name = spec.name
         return SecondCost(self._loads_s.get(name, LOAD_S), self._needs.get(name, NEEDS_BYTES), self._device.get(name, 0.0))
