@@ -109,6 +109,10 @@ class Machine:
     def __init__(self, prices: StepPrices) -> None:
         self._server = Server(prices)
 
+    @staticmethod
+    def lateness() -> float:
+        return 0.0
+
     def instance(
         self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
     ) -> Server:

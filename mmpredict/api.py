@@ -25,7 +25,7 @@ from mmpredict.results.records import Records
 from mmpredict.scenario import Scenario, read_scenario
 from mmpredict.simulation.dispatch import assign, check_context
 from mmpredict.simulation.plan import Plan
-from mmpredict.simulation.repeat import DEFAULT_DRAWS, predict_plan
+from mmpredict.simulation.repeat import predict_plan
 from mmpredict.simulation.residency import check_memory
 from mmpredict.simulation.site import site_of
 from mmpredict.simulation.variants import variants
@@ -108,7 +108,7 @@ class Validation:
 
 def forecast(
     scenario: Scenario | str | os.PathLike[str],
-    draws: int = DEFAULT_DRAWS,
+    draws: int | None = None,
     seed: int = 0,
     coefficients: Coefficients | None = None,
 ) -> Forecast:
@@ -118,7 +118,7 @@ def forecast(
 
     Args:
         scenario: a scenario, or the path of its file.
-        draws: simulations behind the intervals, 1 or more [1].
+        draws: simulations behind the intervals, 1 or more; 200 when not given, fewer for thousands of requests [1].
         seed: of the draws.
         coefficients: instead of the stored ones of the scenario's machine.
 
@@ -127,7 +127,7 @@ def forecast(
         DoesNotFitError: no strategy fits the machine.
         NotCalibratedError: the scenario is for this machine, of which nothing is known.
     """
-    if draws < 1:
+    if draws is not None and draws < 1:
         raise InputError(f"draws is {draws}; it must be 1 or more")
     question = _scenario(scenario)
     profile = find_profile(question.hardware)
@@ -157,7 +157,7 @@ def forecast(
     return Forecast(question, feasible, tuple(found), infeasible, recommend(found), left_out)
 
 
-def predict(scenario: Scenario | str | os.PathLike[str], draws: int = DEFAULT_DRAWS, seed: int = 0) -> dict[str, Prediction]:
+def predict(scenario: Scenario | str | os.PathLike[str], draws: int | None = None, seed: int = 0) -> dict[str, Prediction]:
     """Predict every strategy of a scenario that fits: strategy → prediction (errors as ``forecast``)."""
     return {prediction.strategy: prediction for prediction in forecast(scenario, draws, seed).predictions}
 
@@ -189,7 +189,7 @@ def execute(
 def validate(
     scenario: Scenario | str | os.PathLike[str],
     log_directory: Path,
-    draws: int = DEFAULT_DRAWS,
+    draws: int | None = None,
     seed: int = 0,
     limit_s: float | None = None,
     progress: Progress | None = None,

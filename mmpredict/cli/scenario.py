@@ -24,7 +24,10 @@ OUT_OF_TOLERANCE = 4
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML); docs/scenario.md describes it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Directory for the JSON document, pictures and logs.")]
-Draws = Annotated[int, typer.Option("--draws", min=1, max=100_000, help="Simulations behind the intervals.")]
+Draws = Annotated[
+    int | None,
+    typer.Option("--draws", min=1, max=100_000, help="Simulations behind the intervals; 200, for thousands of requests fewer."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")]
 Limit = Annotated[float | None, typer.Option("--limit", min=1.0, help="Give a strategy up after so many seconds.")]
 Hardware = Annotated[str | None, typer.Option("--hardware", help="Machine instead of the scenario's (mmpredict hardware list).")]
@@ -35,7 +38,7 @@ def predict(
     hardware: Hardware = None,
     as_json: AsJson = False,
     output: Output = None,
-    draws: Draws = 200,
+    draws: Draws = None,
     seed: Seed = 0,
     details: Annotated[bool, typer.Option("--details", help="Also waits and percentiles, and how busy the machine is.")] = False,
 ) -> None:
@@ -121,7 +124,7 @@ def validate(
     ],
     as_json: AsJson = False,
     output: Output = None,
-    draws: Draws = 200,
+    draws: Draws = None,
     seed: Seed = 0,
     limit: Limit = None,
     tolerance: Annotated[

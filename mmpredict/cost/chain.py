@@ -106,6 +106,7 @@ class CostModel:
         self.sharing: Contention = draw_contention(coefficients, self.draw)
         self.request_s = coefficients.request_s
         self.latency_s = 0.0
+        self.lateness = self.draw.lateness()
 
     def instance(
         self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None

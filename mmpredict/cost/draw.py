@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 
@@ -53,6 +55,13 @@ class Draw:
     def chance(self, name: str, probability: float) -> bool:
         """Whether something of this probability happens; at the median, whether it is likelier than not."""
         return probability > 0.5 if self.number is None else float(self._generator(name).random()) < probability
+
+    def lateness(self) -> Callable[[], float]:
+        """How late one request after another is, in units of the mean lateness; at the median nobody is [1]."""
+        if self.number is None:
+            return lambda: 0.0
+        random = Random(f"lateness {self.seed} {self.number}")
+        return lambda: random.expovariate(1.0)
 
     def _generator(self, name: str) -> np.random.Generator:
         digest = hashlib.sha256(name.encode()).digest()

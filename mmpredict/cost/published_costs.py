@@ -163,6 +163,7 @@ class PublishedCosts:
         self._source, self._draw = source, draw
         self.sharing = draw_sharing(source.cores, source.nvidia, source.unified, draw)
         self.request_s = 0.0
+        self.lateness = draw.lateness()
         self.latency_s = source.request_s * draw.factor("requests", source.request_log_spread)
 
     def instance(

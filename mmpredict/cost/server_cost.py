@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from mmpredict.cost.contention import Demand, Phase, Sharing
@@ -53,6 +53,7 @@ class MachineCosts(Protocol):
     Attributes:
         sharing: how activities slow each other.
         request_s: client and HTTP time per request, one request after another [s].
+        lateness: gives a number of mean 1 for each request, or always 0: how far it falls behind the one before it [1].
         latency_s: what passes besides between sending a request and the server's seeing it, of each request for itself [s].
     """
 
@@ -62,6 +63,10 @@ class MachineCosts(Protocol):
 
     @property
     def request_s(self) -> float:
+        """See the class."""
+
+    @property
+    def lateness(self) -> Callable[[], float]:
         """See the class."""
 
     @property

@@ -99,6 +99,7 @@ class Fleet:
         self._pages = PageCache({name: specs[name].weight_bytes for name in cached})
         self._paging = paging
         self._client_free_s = 0.0
+        self._in_transit = 0
 
     def cost(self, name: str) -> ServerCost:
         """Costs of a server."""
@@ -176,6 +177,10 @@ class Fleet:
             # One client prepares and sends its requests one after another, so none reaches its server at the same moment.
             self._client_free_s = max(self._client_free_s, now_s) + self._costs.request_s
             delay_s += self._client_free_s - now_s
+            # Handling it also waits for a core: a later one may overtake, and share the first one's batch.
+            crowd = max(1.0, (self.machine.threads + self._in_transit) / self.machine.cores)
+            delay_s += self._costs.lateness() * self._costs.request_s * crowd
+        self._in_transit += 1
         if delay_s > 0.0:
             self.env.timeout(delay_s).callbacks.append(lambda _: self._submit(instance, job))
         else:
@@ -197,6 +202,7 @@ class Fleet:
 
     def _submit(self, instance: Instance, job: Job) -> None:
         assert instance.server is not None
+        self._in_transit -= 1
         instance.server.submit(job)
 
     def _loaded(self, instance: Instance, activity: Activity) -> None:

@@ -63,6 +63,11 @@ class Machine:
         """Cores of the machine [1]."""
         return self._sharing.cores
 
+    @property
+    def threads(self) -> int:
+        """Threads that work now [1]."""
+        return sum(activity.demand.threads for activity in self._running)
+
     def start(self, demand: Demand, ended: Callable[[Activity], None]) -> Activity:
         """Begin an activity; ``ended`` is called with it when it is complete."""
         self._settle()
@@ -112,7 +117,7 @@ class Machine:
         self._schedule()
 
     def _note_cores(self) -> None:
-        busy = min(self.cores, sum(activity.demand.threads for activity in self._running))
+        busy = min(self.cores, self.threads)
         if self.cores_log and self.cores_log[-1][0] == self._env.now:
             self.cores_log[-1] = (self._env.now, busy)
         else:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mmpredict.cost.contention import is_yielding
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.server_cost import CostSource
 from mmpredict.errors import DoesNotFitError
 from mmpredict.models.spec import ModelSpec
-from mmpredict.results.metrics import summarize
+from mmpredict.results.metrics import Summary, summarize
 from mmpredict.results.prediction import Prediction, intervals
 from mmpredict.results.records import Records
 from mmpredict.simulation.fronts.desk import OUT_OF_MEMORY
@@ -20,7 +20,16 @@ from mmpredict.simulation.site import Site
 from mmpredict.units import format_bytes
 from mmpredict.workload.request import Workload
 
-DEFAULT_DRAWS = 200
+MOST_DRAWS, LEAST_DRAWS = 200, 20
+WORTH_REQUESTS = 200_000
+"""Simulated requests behind the intervals of a plan, if nobody says otherwise: some ten seconds."""
+PARALLEL_REQUESTS = 40_000
+"""Simulated requests from which it is worth starting a process per core."""
+
+
+def usual_draws(requests: int) -> int:
+    """Simulations behind the intervals of so many requests [1]."""
+    return max(LEAST_DRAWS, min(MOST_DRAWS, WORTH_REQUESTS // max(1, requests)))
 
 
 def predict_plan(
@@ -29,7 +38,7 @@ def predict_plan(
     specs: Mapping[str, ModelSpec],
     source: CostSource,
     memory_bytes: float,
-    draws: int = DEFAULT_DRAWS,
+    draws: int | None = None,
     seed: int = 0,
     cold: bool = False,
     capacity_bytes: float | None = None,
@@ -43,7 +52,7 @@ def predict_plan(
         specs: model name → model.
         source: what is known of the machine.
         memory_bytes: what the instances may use together [bytes].
-        draws: simulations behind the intervals [1].
+        draws: simulations behind the intervals; as many as is usual (``usual_draws``) when not given [1].
         seed: of the draws; plans predicted with the same seed share their luck.
         cold: whether model files must be read from storage.
         capacity_bytes: memory of the machine, for the records; ``memory_bytes`` when not given [bytes].
@@ -62,10 +71,12 @@ def predict_plan(
             f"plan {plan.strategy!r} needs {format_bytes(needed)} of memory, {format_bytes(memory_bytes)} are usable; "
             "run fewer models at once, or use smaller contexts or quantizations"
         )
-    summaries = [
-        summarize(simulate(plan, workload, specs, source.costs(Draw(seed, number)), capacity_bytes, cold, site))
-        for number in range(draws)
-    ]
+    draws = usual_draws(len(workload.requests)) if draws is None else draws
+
+    def drawn(number: int) -> Summary:
+        return summarize(simulate(plan, workload, specs, source.costs(Draw(seed, number)), capacity_bytes, cold, site))
+
+    summaries = _each(drawn, draws, draws * len(workload.requests))
     return Prediction(
         strategy=plan.strategy,
         records=median,
@@ -79,6 +90,15 @@ def predict_plan(
             *source.doubts(_models(plan, specs), _several(plan)),
         ),
     )
+
+
+def _each(drawn: Callable[[int], Summary], draws: int, requests: int) -> list[Summary]:
+    """Summaries of all draws, each by itself, so that it does not matter which process simulates which."""
+    if requests < PARALLEL_REQUESTS:
+        return [drawn(number) for number in range(draws)]
+    from joblib import Parallel, delayed
+
+    return list(Parallel(n_jobs=-1)(delayed(drawn)(number) for number in range(draws)))
 
 
 def _overcommitted(plan: Plan, records: Records) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.metrics import METRICS, summarize
 from mmpredict.results.records import Records
+from mmpredict.simulation import repeat
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.simulation.repeat import predict_plan
 from mmpredict.simulation.run import simulate
@@ -313,6 +314,7 @@ def test_without_uncertainty_there_is_no_interval(coefficients: Coefficients) ->
     certain = coefficients.model_copy(
         update={
             "machine_log_spread": 0.0,
+            "request_s": 0.0,  # nobody is late
             "model_log_spread": {"prefill": 0.0, "decode": 0.0},
             "contention": own.model_copy(
                 update={
@@ -373,3 +375,14 @@ def test_the_reader_is_warned_of_what_cannot_be_trusted(coefficients: Coefficien
 
 def test_a_prediction_says_what_it_rests_on(coefficients: Coefficients) -> None:
     assert "100 measurements of invented with none" in predict(coefficients, "sequential", draws=1).provenance[0]
+
+
+def test_processes_share_draws_without_changing_them(coefficients: Coefficients, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = predict(coefficients, "parallel", draws=4)
+    monkeypatch.setattr(repeat, "PARALLEL_REQUESTS", 1)
+    shared = predict(coefficients, "parallel", draws=4)
+    assert json.dumps(shared.to_dict()) == json.dumps(alone.to_dict())
+
+
+def test_many_requests_are_drawn_less_often() -> None:
+    assert [repeat.usual_draws(requests) for requests in (1, 1000, 4000, 100_000)] == [200, 200, 50, 20]
