@@ -111,6 +111,7 @@ def forecast(
     draws: int | None = None,
     seed: int = 0,
     coefficients: Coefficients | None = None,
+    progress: Progress | None = None,
 ) -> Forecast:
     """Predict every strategy of a scenario and recommend one.
 
@@ -121,6 +122,7 @@ def forecast(
         draws: simulations behind the intervals, 1 or more; 200 when not given, fewer for thousands of requests [1].
         seed: of the draws.
         coefficients: instead of the stored ones of the scenario's machine.
+        progress: told which strategy is simulated.
 
     Raises:
         InputError: the scenario cannot be used, or the machine's profile says too little.
@@ -140,7 +142,9 @@ def forecast(
         plans, left_out = different_on_gpu(plans, machine.machine.name)
     found: list[Prediction] = []
     infeasible: dict[str, str] = {}
-    for plan in plans:
+    for number, plan in enumerate(plans):
+        if progress is not None:
+            progress(plan.strategy, number / len(plans))
         try:
             if machine is not None:
                 source: CostSource = machine.source(_companies(plan, specs, workload), check=not plan.on_demand)

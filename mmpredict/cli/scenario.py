@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
+from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark
 from mmpredict.cli.memory_check import MEMORY, validate_memory
 from mmpredict.cli.serving_check import SERVING, validate_serving
 from mmpredict.cli.speed_check import SPEED, validate_speed
@@ -57,7 +57,11 @@ def predict(
     question = read_scenario(scenario)
     if hardware is not None:
         question = question.model_copy(update={"hardware": hardware})
-    found = forecast(question, draws, seed)
+    if REMARKS.is_terminal:  # elsewhere a line about what mostly takes a second is in the way
+        with progress_bars() as bars:
+            found = forecast(question, draws, seed, progress=lambda label, fraction: bars("simulating", label, fraction))
+    else:
+        found = forecast(question, draws, seed)
     best = found.recommendation
     if output is not None:
         _write_json(found.to_dict(), output / "prediction.json")
