@@ -93,7 +93,7 @@ class Server:
     def load_s(self, cold: bool) -> float:
         return 0.0
 
-    def load_demand(self, solo_s: float) -> Demand:
+    def load_demand(self, solo_s: float, cold: bool) -> Demand:
         return Demand("load", 1, False, solo_s, 0.0, False)
 
     def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:

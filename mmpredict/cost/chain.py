@@ -78,9 +78,10 @@ class InstanceCost:
         """Time from process start to ready [s]."""
         return self._load_factor * load_s(self.spec, self._kv_cache_bytes, cold, self._coefficients.loading)
 
-    def load_demand(self, solo_s: float) -> Demand:
+    def load_demand(self, solo_s: float, cold: bool) -> Demand:
         """See ``ServerCost``."""
-        return Demand("load", 1, False, solo_s, 0.0, False)
+        reading_s = self._load_factor * self._coefficients.loading.cold_byte_s * self.spec.weight_bytes if cold else 0.0
+        return Demand("load", 1, False, solo_s, 0.0, False, disk=min(1.0, reading_s / solo_s) if solo_s else 0.0)
 
     def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
         """See ``ServerCost``."""

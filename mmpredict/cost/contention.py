@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from mmpredict.cost.level import level
+
 Phase = Literal["load", "prefill", "decode"]
 
 # GNU OpenMP's default spins about 300,000 times before it sleeps; from a few thousand on, a waiting thread is asleep well
@@ -44,6 +46,7 @@ class Demand:
         gpu: part of the time alone in which it keeps the GPU busy; 0 for work of the CPU [1].
         quantum_s: work that it gives the GPU at a time, alone: a decode step, a pass of a prompt [s].
         bandwidth: part of the shared memory's bandwidth that it uses alone [1].
+        disk: part of the storage's bandwidth that it uses alone [1].
     """
 
     phase: Phase
@@ -55,6 +58,7 @@ class Demand:
     gpu: float = 0.0
     quantum_s: float = 0.0
     bandwidth: float = 0.0
+    disk: float = 0.0
 
 
 class Sharing(Protocol):
@@ -91,10 +95,10 @@ class Contention:
             return [1.0]
         threads = sum(demand.threads for demand in running)
         if threads <= self.cores:
-            return [self.within_efficiency] * len(running)
+            return _from_disk([self.within_efficiency] * len(running), running)
         # what slows full cores down (memory bandwidth) does not go away with one more thread
         share = min(self.within_efficiency, self.cores / threads)
-        return [self._oversubscribed(demand, share) for demand in running]
+        return _from_disk([self._oversubscribed(demand, share) for demand in running], running)
 
     def _oversubscribed(self, demand: Demand, share: float) -> float:
         if demand.threads == 1 or demand.phase == "load":
@@ -107,3 +111,12 @@ class Contention:
             stalled = 1.0 / (1.0 / share + self.stacked_layer_s * demand.layers / demand.solo_s)
             rate = min(rate, stalled)  # few barriers in a long prompt: then spinning costs more than the stalls
         return rate
+
+
+def _from_disk(rates: list[float], running: Sequence[Demand]) -> list[float]:
+    """Rates, where those that read from storage share its bandwidth."""
+    readers = [demand.disk for demand in running if demand.disk > 0.0]
+    if len(readers) < 2:
+        return rates
+    most = level(readers, [1.0] * len(readers), 1.0)
+    return [min(rate, most / demand.disk) if demand.disk > most else rate for rate, demand in zip(rates, running, strict=True)]

@@ -99,10 +99,11 @@ class PublishedServer:
         time = self._served.cold if cold else self._served.warm
         return time.value * self._draw.factor(f"load of {self._served.spec.name}", time.log_halfwidth / NORMAL_80)
 
-    def load_demand(self, solo_s: float) -> Demand:
+    def load_demand(self, solo_s: float, cold: bool) -> Demand:
         """See ``ServerCost``: one thread that copies the file."""
+        disk = 1.0 - min(1.0, self._served.warm.value / self._served.cold.value) if cold else 0.0
         moved = self._served.spec.file_bytes / max(solo_s, 1e-9) / self._served.parts[-1].pool_bytes_per_s
-        return Demand("load", 1, True, solo_s, 0.0, False, bandwidth=min(1.0, moved))
+        return Demand("load", 1, True, solo_s, 0.0, False, bandwidth=min(1.0, moved), disk=disk)
 
     def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
         """See ``ServerCost``; the GPU rests while tokens are sampled, and while the CPU has its turn at a divided model."""

@@ -33,8 +33,8 @@ class ServerCost(Protocol):
     def load_s(self, cold: bool) -> float:
         """Time from process start to ready; ``cold``: the file comes from storage [s]."""
 
-    def load_demand(self, solo_s: float) -> Demand:
-        """What a load of ``solo_s`` asks of the machine."""
+    def load_demand(self, solo_s: float, cold: bool) -> Demand:
+        """What a load of ``solo_s``, of a file that comes from storage or not, asks of the machine."""
 
     def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
         """What ``solo_s`` of work in ``passes`` passes through the model asks of the machine.

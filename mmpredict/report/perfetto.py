@@ -20,8 +20,8 @@ def perfetto_trace(runs: Sequence[tuple[str, Records]]) -> dict[str, Any]:
     """Lay runs out as trace events.
 
     Every run gets one process for the machine (counters: memory [bytes], cores [busy cores]) and one process per instance,
-    with one thread for each piece of work that goes on at the same time. Times are whole microseconds since the start of the
-    run. A slowdown that is not known is left out.
+    with one thread for each slot, or for each piece of work that goes on at the same time. Times are whole microseconds since
+    the start of the run. A slowdown that is not known is left out.
 
     Args:
         runs: (label, records), for example ``("predicted · parallel", records)``.
@@ -55,8 +55,8 @@ def _name(pid: int, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _lane_events(pid: int, lane: Lane) -> Iterator[dict[str, Any]]:
-    for row in range(lane.depth):
-        yield {"ph": "M", "name": "thread_name", "pid": pid, "tid": row + 1, "args": {"name": f"row {row + 1}"}}
+    for row, name in enumerate(lane.names):
+        yield {"ph": "M", "name": "thread_name", "pid": pid, "tid": row + 1, "args": {"name": name}}
     for activity, row in zip(lane.activities, lane.rows, strict=True):
         start_us, end_us = _microseconds(activity.start_s), _microseconds(activity.end_s)
         args: dict[str, Any] = {"request": activity.request} if activity.request else {}

@@ -18,13 +18,18 @@ class Lane:
         instance: server instance.
         activities: in order of their beginning.
         rows: for every activity, its row in the lane, from 0.
-        depth: rows in the lane; 1 when the instance did nothing.
+        names: of the rows: the slot of the server whose requests are there, where only one is; at least one row.
     """
 
     instance: str
     activities: tuple[ActivityRow, ...]
     rows: tuple[int, ...]
-    depth: int
+    names: tuple[str, ...]
+
+    @property
+    def depth(self) -> int:
+        """Rows in the lane [1]."""
+        return len(self.names)
 
 
 def first_fit(spans: Sequence[tuple[float, float]], keys: Sequence[str] | None = None) -> list[int]:
@@ -74,13 +79,27 @@ def lanes(records: Records, instances: Sequence[str] | None = None) -> list[Lane
         instances: lanes to make, in this order; by default those of the run.
     """
     found = []
+    slots = {row.request: f"slot {row.slot}" for row in records.requests if row.slot >= 0}
     for name in instance_names(records) if instances is None else instances:
         own = sorted(
             (row for row in finished(records) if row.instance == name), key=lambda row: (row.start_s, row.end_s, row.request)
         )
-        rows = first_fit([(row.start_s, row.end_s) for row in own], [row.request for row in own])
-        found.append(Lane(name, tuple(own), tuple(rows), max(rows, default=0) + 1))
+        keys = [slots.get(row.request, row.request) for row in own]
+        rows = first_fit([(row.start_s, row.end_s) for row in own], keys)
+        found.append(Lane(name, tuple(own), tuple(rows), _row_names(rows, keys)))
     return found
+
+
+def _row_names(rows: Sequence[int], keys: Sequence[str]) -> tuple[str, ...]:
+    kept: dict[int, set[str]] = {0: set()}
+    for row, key in zip(rows, keys, strict=True):
+        kept.setdefault(row, set()).add(key)
+    names = []
+    for row in range(len(kept)):
+        only = {key for key in kept[row] if key}
+        slot = only.pop() if len(only) == 1 else ""
+        names.append(slot if slot.startswith("slot ") else f"row {row + 1}")
+    return tuple(names)
 
 
 def finished(records: Records) -> list[ActivityRow]:

@@ -13,6 +13,7 @@ from mmpredict.results.latency import distributions
 from mmpredict.results.metrics import METRICS, Summary
 from mmpredict.results.records import Records
 from mmpredict.results.request_table import RequestTable
+from mmpredict.results.schedule import schedule
 from mmpredict.results.usage import usage
 
 INTERVAL_LEVEL = 0.8
@@ -74,6 +75,7 @@ class Prediction:
             "warnings": list(self.warnings),
         }
         if with_records:
+            data["execution_schedule"] = schedule(self.records)
             data["records"] = self.records.to_dict()
         return data
 

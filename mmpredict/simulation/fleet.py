@@ -134,9 +134,10 @@ class Fleet:
         cost = self.cost(name)
         cost.stacked = stacked
         model, now_s = instance.plan.model, self.env.now
-        solo_s = cost.load_s(cold=not self._pages.has(model))
+        cold = not self._pages.has(model)
+        solo_s = cost.load_s(cold)
         instance.state, instance.ready, instance.opened_s = "loading", self.env.event(), now_s
-        instance.loading = self.machine.start(cost.load_demand(solo_s), lambda activity: self._loaded(instance, activity))
+        instance.loading = self.machine.start(cost.load_demand(solo_s, cold), lambda activity: self._loaded(instance, activity))
         return instance.ready
 
     def abort(self, name: str) -> None:

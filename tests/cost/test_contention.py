@@ -142,3 +142,16 @@ def test_within_the_cores_everybody_has_the_measured_efficiency() -> None:
 )
 def test_waiting_rules(spincount: int | None, yields: bool) -> None:
     assert is_yielding(spincount) is yields
+
+
+def test_loads_that_read_from_storage_share_it() -> None:
+    contention = Contention(8, 1.0, 1.0, 1.0, 1.0, 0.0)
+
+    def load(disk: float) -> Demand:
+        return Demand("load", 1, False, 1.0, 0.0, False, disk=disk)
+
+    assert contention.rates([load(1.0)]) == [1.0]
+    assert contention.rates([load(0.4), load(0.5)]) == [1.0, 1.0], "both are read in time"
+    assert contention.rates([load(1.0), load(1.0)]) == [0.5, 0.5]
+    # the modest one gets what it needs, the greedy one the rest
+    assert contention.rates([load(0.2), load(1.0), load(0.0)]) == pytest.approx([1.0, 0.8, 1.0])

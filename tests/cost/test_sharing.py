@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from mmpredict.cost.contention import Contention, Demand
 from mmpredict.cost.draw import GPU_EFFICIENCY, SLICE, Draw, draw_sharing
-from mmpredict.cost.sharing import MachineSharing, level
+from mmpredict.cost.level import level
+from mmpredict.cost.sharing import MachineSharing
 
 FREE_CORES = Contention(64, 1.0, 0.9, 0.7, 0.4, 0.0)
 NEARLY = 1 + 1e-12

@@ -74,7 +74,7 @@ class Cost:
     def load_s(self, cold: bool) -> float:
         raise AssertionError("it is loaded")
 
-    def load_demand(self, solo_s: float) -> Demand:
+    def load_demand(self, solo_s: float, cold: bool) -> Demand:
         raise AssertionError("it is loaded")
 
     def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:

@@ -96,7 +96,7 @@ def test_work_of_the_gpu_takes_one_thread_and_nearly_all_of_the_gpu() -> None:
     assert prompt.gpu > 0.99
     assert prompt.bandwidth < steps.bandwidth
     assert prompt.quantum_s == pytest.approx(0.5)
-    load = found.load_demand(5.0)
+    load = found.load_demand(5.0, False)
     assert (load.threads, load.gpu) == (1, 0.0)
     assert 0.0 < load.bandwidth < 0.2
 

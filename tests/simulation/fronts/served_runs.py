@@ -55,7 +55,7 @@ class SecondCost:
     def load_s(self, cold: bool) -> float:
         return self._loading_s
 
-    def load_demand(self, solo_s: float) -> Demand:
+    def load_demand(self, solo_s: float, cold: bool) -> Demand:
         return Demand("load", 1, False, solo_s, 0.0, False)
 
     def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
