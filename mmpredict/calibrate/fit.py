@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmpredict.calibrate.fit_steps import fit_steps, leave_one_model_out, step_observations
+from mmpredict.calibrate.fit_steps import MASKED_CORE_S, fit_steps, leave_one_model_out, step_observations
 from mmpredict.calibrate.measurement import Measurement, of_kind
 from mmpredict.cost.coefficients import (
     Coefficients,
@@ -50,7 +50,10 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
     _require_kinds(rows, int(header["cores"]))
     threads = sorted({row.threads for row in rows if row.kind in ("prefill", "decode") and row.spincount is None})
     observations = {count: step_observations(rows, specs, count) for count in threads}
-    steps = {count: fit_steps(members, seed) for count, members in observations.items()}
+    steps = {
+        count: fit_steps(members, seed).model_copy(update={"masked_head_s": MASKED_CORE_S / count})
+        for count, members in observations.items()
+    }
     unseen: dict[str, list[float]] = {"prefill": [], "decode": []}
     for members in observations.values():
         for phase, errors in leave_one_model_out(members).items():

@@ -32,6 +32,9 @@ from mmpredict.errors import NotCalibratedError
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import DEFAULT_UBATCH_TOKENS
 
+MASKED_CORE_S = 2.8e-9
+"""Time of one core to pass over a masked cell, per head [s]: 2.2 ns for prompts and 3.4 ns in decoding, measured with two threads
+and 1680 cells of other slots on a 2.1 GHz Xeon (``docs/design.md``). The protocol does not measure it yet."""
 BOOTSTRAP_FITS = 60
 CACHE_CANDIDATES_BYTES = tuple(size * 1e6 for size in (0, 16, 32, 64, 96, 128, 192, 256))
 BANDWIDTH_CANDIDATES_BYTES_PER_S = tuple(4e9 * 1.15**power for power in range(40))

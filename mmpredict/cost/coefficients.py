@@ -71,6 +71,7 @@ class StepCoefficients(_Frozen):
         attention_decode_s, attention_prefill_s: per multiply-accumulate of attention [s].
         cell_byte_s: per byte of keys and values that decoding reads [s/byte].
         written_s: per number that an operation writes for the next one [s].
+        masked_head_s: per cell of other sequences in the same cache and attention head, which a token passes over [s].
         cache_bytes: weights that the processor's caches hold from one step to the next [bytes].
         bandwidth_bytes_per_s: at which the other weights come from memory at best [bytes/s].
         kernels: weight type → time per weight.
@@ -83,6 +84,7 @@ class StepCoefficients(_Frozen):
     attention_prefill_s: float = Field(ge=0)
     cell_byte_s: float = Field(default=0.0, ge=0)
     written_s: float = Field(default=0.0, ge=0)
+    masked_head_s: float = Field(default=0.0, ge=0)
     cache_bytes: float = Field(ge=0)
     bandwidth_bytes_per_s: float = Field(gt=0)
     kernels: dict[str, Kernel] = Field(min_length=1)

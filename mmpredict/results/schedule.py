@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from mmpredict.results.columns import RequestRow
 from mmpredict.results.records import Records
 
 MS_PER_S = 1e3
@@ -19,7 +20,7 @@ def schedule(records: Records) -> dict[str, Any]:
         ``instance``, ``kind``, ``request``, ``start_time`` and ``end_time`` [ms]; ``batches``: groups of requests that were
         in their servers at the same time, each with its ``requests``, ``start_time`` and ``end_time`` [ms].
     """
-    served = [row for row in records.requests if row.status == "ok"]
+    served = [row for row in records.requests if row.status == "ok" and not math.isnan(row.prefill_start_s + row.finish_s)]
     model_of = {row.instance: row.model for row in records.requests if row.instance}
     events: list[dict[str, Any]] = [
         {
@@ -38,15 +39,13 @@ def schedule(records: Records) -> dict[str, Any]:
         "total_execution_time": max((event["end_time"] for event in events), default=0.0),
         "execution_order": list(order),
         "timeline": events,
-        "batches": _batches(records),
+        "batches": _batches(served),
     }
 
 
-def _batches(records: Records) -> list[dict[str, Any]]:
+def _batches(served: list[RequestRow]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for row in sorted(
-        (row for row in records.requests if row.status == "ok"), key=lambda row: (row.prefill_start_s, row.finish_s, row.request)
-    ):
+    for row in sorted(served, key=lambda row: (row.prefill_start_s, row.finish_s, row.request)):
         start_ms, end_ms = MS_PER_S * row.prefill_start_s, MS_PER_S * row.finish_s
         if found and start_ms < found[-1]["end_time"]:
             found[-1]["requests"].append(row.request)

@@ -28,11 +28,25 @@ class Decoding:
         self._windowed = any(math.isfinite(limit) for limit in prices.limits)
         self._cell_s = sum(prices.decode_cell_s)
         self._batch_cell_s = sum(prices.batch_cell_s)
+        self._all_s = 0.0  # per cell of all sequences together
         self._ends: list[tuple[int, int, Job]] = []
         self._base_sum = 0
         self._pass_s = 0.0
+        self._others = 0
+        self._masked_s = prices.masked_cell_s if split == "simple" else 0.0
         self.count = 0
         self.steps = 0
+
+    @property
+    def cells(self) -> int:
+        """Cells of the sequences [tokens]."""
+        return self._base_sum + self.count * self.steps
+
+    def beside(self, others: int) -> None:
+        """``others`` cells of the same cache belong to slots that do not decode [tokens]."""
+        if others != self._others and self._masked_s:
+            self._others = others
+            self._reprice()
 
     @property
     def slots(self) -> list[int]:
@@ -67,10 +81,10 @@ class Decoding:
 
     def run_s(self, steps: int) -> float:
         """What the next ``steps`` steps take alone on the machine [s]."""
+        cells = self.cells + self.count * (steps + 1) / 2  # in the mean of the steps
         if not self._windowed:
-            depths = self._base_sum + self.count * self.steps
-            return steps * (self._pass_s + self._cell_s * (depths + self.count * (steps + 1) / 2))
-        seen_s = 0.0
+            return steps * (self._pass_s + self._all_s * cells)
+        seen_s = steps * self._all_s * cells
         for limit, price in zip(self._prices.limits, self._prices.decode_cell_s, strict=True):
             seen_s += price * sum(cells_seen(job.base + self.steps, steps, limit) for _, _, job in self._ends)
         return steps * self._pass_s + seen_s
@@ -79,8 +93,8 @@ class Decoding:
         """Smallest number of steps, at least 1 and at most ``steps``, that take ``work_s`` or longer."""
         low, high = 1, steps
         if not self._windowed:  # a quadratic has a root: the answer is it or a neighbour, should rounding have it so
-            square = self._cell_s * self.count / 2
-            linear = self._pass_s + self._cell_s * (self._base_sum + self.count * self.steps) + square
+            square = self._all_s * self.count / 2
+            linear = self._pass_s + self._all_s * self.cells + square
             root = 2 * work_s / (linear + math.sqrt(linear * linear + 4 * square * work_s)) if work_s > 0 else 0.0
             low, high = max(1, min(steps, int(root) - 1)), min(steps, int(root) + 2)
         while low < high:
@@ -102,10 +116,13 @@ class Decoding:
         )
 
     def _reprice(self) -> None:
+        # Of all cells of the cache a token passes over those that are not its own: n · (others + Σ depths) − Σ depths.
+        masked_s = self._masked_s * (self.count - 1)
+        self._all_s = masked_s if self._windowed else self._cell_s + masked_s
         if not self.count:
             self._pass_s = 0.0
         elif self._split != "sequential":
-            self._pass_s = self._prices.decode_pass_s(self.count)
+            self._pass_s = self._prices.decode_pass_s(self.count) + self._masked_s * self.count * self._others
         else:
             passes = equal_passes(dict.fromkeys(self.slots, 1), self._prices.ubatch_tokens, True)
             self._pass_s = sum(map(self._prices.decode_pass_s, passes))

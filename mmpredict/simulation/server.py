@@ -122,8 +122,17 @@ class LlamaServer:
             parts = self._parts(taken, total)
             passes = len(parts)
             solo_s += prices.passes_s(parts, sampled)
+        if prices.masked_cell_s and self._split == "simple":
+            solo_s += prices.masked_cell_s * self._masked(taken, total)
         self._pieces = taken
         self._machine.start(self._cost.demand("prefill", solo_s, passes, sampled or 1), self._end_batch)
+
+    def _masked(self, taken: list[tuple[Job, int]], total: int) -> float:
+        """Cells of other sequences that the tokens of a batch pass over, summed over the tokens."""
+        decoding = self._decoding
+        own = decoding.cells + decoding.count
+        pool = own + self._slots.idle_cells + sum(job.prefilled for _, job in self._prompts) + sum(n for _, n in taken)
+        return total * pool - own - sum(n * (job.prefilled + n) for job, n in taken)
 
     def _parts(self, taken: list[tuple[Job, int]], total: int) -> list[int]:
         """Tokens of the passes of a batch."""
@@ -158,6 +167,7 @@ class LlamaServer:
         self._step()
 
     def _begin_run(self) -> None:
+        self._decoding.beside(self._slots.idle_cells)
         steps = self._decoding.steps_left
         self._run_steps = steps
         self._run = self._machine.start(

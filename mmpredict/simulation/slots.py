@@ -31,6 +31,9 @@ class Slots:
         # Used longest ago first; of equally old ones llama-server takes the last.
         self.idle: list[tuple[float, int]] = [(-1.0, -number) for number in reversed(range(count))]
         self._used_s = [-1.0] * count
+        self._cells = [0] * count
+        self.idle_cells = 0
+        """Cells that idle slots still hold [tokens]."""
         self._holds: list[tuple[str, int]] = [("", 0)] * count  # session, and its cells
         self._slot_of: dict[str, int] = {}  # session → slot that holds it
 
@@ -41,6 +44,7 @@ class Slots:
             number = -self.idle.pop(0)[1]
         else:
             self.idle.remove((self._used_s[number], -number))
+        self.idle_cells -= self._cells[number]
         session, cells = self._holds[number]
         if session and session == job.session:
             job.prefilled = job.row.cached_tokens = self._reusable(job, cells)
@@ -63,12 +67,14 @@ class Slots:
         """A job has its last token; its cells stay until another request takes the slot."""
         number = job.row.slot
         self._used_s[number] = now_s
+        self._cells[number] = job.row.prompt_tokens + job.row.output_tokens - 1
+        self.idle_cells += self._cells[number]
         insort(self.idle, (now_s, -number))
         if job.session:
             elsewhere = self._slot_of.get(job.session, number)
             if elsewhere != number:
                 self._holds[elsewhere] = ("", 0)  # an older state of the conversation
-            self._holds[number] = (job.session, job.row.prompt_tokens + job.row.output_tokens - 1)
+            self._holds[number] = (job.session, self._cells[number])
             self._slot_of[job.session] = number
 
     def _similar(self, job: Job) -> int | None:

@@ -244,6 +244,7 @@ def step_by_step(
     queue: deque[RequestRow] = deque()
     used_s = [-1.0] * slots
     serving: dict[int, State] = {}
+    stale = [0] * slots
     now_s = 0.0
     while coming or queue or serving:
         while coming and coming[0].arrival_s <= now_s:
@@ -253,6 +254,7 @@ def step_by_step(
             oldest = min(used_s[slot] for slot in idle)
             slot = max(slot for slot in idle if used_s[slot] == oldest)
             serving[slot] = State(queue.popleft())
+            stale[slot] = 0
             serving[slot].row.slot = slot
         if not serving:
             now_s = coming[0].arrival_s
@@ -272,7 +274,13 @@ def step_by_step(
                 room -= take
         prompts_left = len(decoding) < len(states)
         now_s += prices.batch_s(depths, [piece for _, piece in parts]) if prompts_left else prices.decode_s(depths, 1)
-        if split != "simple":
+        if split == "simple":
+            fresh = {id(state): 1 for state in decoding} | {id(state): piece.tokens for state, piece in parts}
+            held = {id(state): state.prefilled + max(0, state.generated - 1) for state in states}
+            pool = sum(stale) + sum(held.values()) + sum(fresh.values())
+            masked = sum(pool - (held[key] + count) for key, count in fresh.items() for _ in range(count))
+            now_s += prices.masked_cell_s * masked
+        else:
             tokens = [slot for slot, state in sorted(serving.items()) if state in decoding]
             tokens += [state.row.slot for state, piece in parts for _ in range(piece.tokens)]
             sampled = len(decoding) + sum(piece.last for _, piece in parts)
@@ -292,6 +300,7 @@ def step_by_step(
         for slot, state in list(serving.items()):
             if state.generated == state.row.output_tokens:
                 state.row.finish_s = used_s[slot] = now_s
+                stale[slot] = state.row.prompt_tokens + state.row.output_tokens - 1
                 del serving[slot]
     return rows
 
@@ -343,6 +352,7 @@ def test_closed_forms_equal_one_step_at_a_time(
     split: Split,
 ) -> None:
     prices = real_prices(model, threads)
+    prices.masked_cell_s = 3e-7
     found = served(requests, slots, batch_tokens, prices, Contention(4, 1.0, 1.0, 1.0, 1.0, 0.0), split)
     for mine, exact in zip(found, step_by_step(requests, slots, batch_tokens, prices, split), strict=True):
         assert times(mine) == pytest.approx(times(exact), rel=1e-9)
