@@ -86,7 +86,8 @@ def read_answer(
         # A progress event comes with "tokens": [0] although none has been generated.
         if event.get("content") or (event.get("tokens") and event.get("tokens_predicted") != 0):
             times.append(now_s)
-            tokens += [token for token in event.get("tokens") or () if type(token) is int]
+            told = event.get("tokens")
+            tokens += [token for token in told if type(token) is int] if isinstance(told, list) else []
             counted = event["tokens_predicted"] if type(event.get("tokens_predicted")) is int else len(times)
             if max(counted, len(times)) > output_tokens:
                 raise RequestFailure(FailureReason.SERVER_ERROR, f"the server sent more than the {output_tokens} tokens asked for")
