@@ -90,6 +90,11 @@ class _Coming:
     request: Request
     arrival_s: float
 
+    @property
+    def priority(self) -> int:
+        """Higher ones are sent first [1]."""
+        return self.request.priority
+
 
 @dataclass(slots=True)
 class _Run:

@@ -136,19 +136,23 @@ def check_order(plan: Plan, workload: Workload, instance_of: Mapping[str, str]) 
 
 
 class Arriving(Protocol):
-    """Something that comes at a time."""
+    """Something that comes at a time, and matters more or less."""
 
     @property
     def arrival_s(self) -> float:
         """When it comes [s]."""
+
+    @property
+    def priority(self) -> int:
+        """Higher ones are sent first [1]."""
 
 
 Item = TypeVar("Item", bound=Arriving)
 
 
 class StageQueue(Generic[Item]):
-    """Requests of a stage on their way to its instances: first come first served, or, where they go one at a time, one instance
-    after the other, so that a model finishes before the next begins.
+    """Requests of a stage on their way to its instances: of those that have come the highest priority first, then first come first
+    served; or, where they go one at a time, one instance after the other, so that a model finishes before the next begins.
 
     Args:
         stage: the stage.
@@ -157,6 +161,7 @@ class StageQueue(Generic[Item]):
 
     def __init__(self, stage: Stage, expected: Mapping[str, float]) -> None:
         self._concurrency = stage.concurrency
+        self._ranked = False  # whether any request has a priority
         self._unsent = {name: expected.get(name, 0) for name in stage.instances}
         one: deque[tuple[Item, str]] = deque()
         self._line = {name: deque() if stage.concurrency == 1 else one for name in stage.instances}
@@ -179,6 +184,21 @@ class StageQueue(Generic[Item]):
         while position and line[position - 1][0].arrival_s > item.arrival_s:
             position -= 1
         line.insert(position, (item, name))
+        self._ranked = self._ranked or item.priority != 0
+
+    def _first(self, line: deque[tuple[Item, str]], now_s: float) -> int | None:
+        """Place of the request that is sent next, of those that have come."""
+        if line[0][0].arrival_s > now_s:
+            return None
+        if not self._ranked:
+            return 0
+        best = 0
+        for position, (item, _) in enumerate(line):
+            if item.arrival_s > now_s:
+                break
+            if item.priority > line[best][0].priority:
+                best = position
+        return best
 
     def take(self, in_flight: int, now_s: float) -> list[tuple[Item, str]]:
         """Requests to be sent now, and their instances.
@@ -190,10 +210,11 @@ class StageQueue(Generic[Item]):
         taken: list[tuple[Item, str]] = []
         for head, line in self._lines:
             while line and (self._concurrency is None or in_flight + len(taken) < self._concurrency):
-                item, name = line[0]
-                if item.arrival_s > now_s:
+                position = self._first(line, now_s)
+                if position is None:
                     break
-                line.popleft()
+                item, name = line[position]
+                del line[position]
                 self._unsent[name] -= 1
                 taken.append((item, name))
             if self._concurrency == 1 and self._unsent[head]:

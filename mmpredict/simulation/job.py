@@ -14,6 +14,7 @@ class Job:
         shared_tokens: tokens at the beginning of its prompt that its session may have left in a cache [tokens].
         keep_alive_s: how long its model stays after it; ``None`` when it does not say [s].
         context_tokens: context that it asks its model to have; ``None`` when it does not say [tokens].
+        priority: higher ones first, where the rules of its servers have priorities [1].
         blamed: what it has waited for, and since when [s].
         prefilled: prompt tokens that are in the cache [tokens].
         base: cells of its sequence less the decode steps that its server has made [tokens].
@@ -28,6 +29,7 @@ class Job:
         "ends_at",
         "keep_alive_s",
         "prefilled",
+        "priority",
         "row",
         "session",
         "shared_tokens",
@@ -41,12 +43,14 @@ class Job:
         shared_tokens: int = 0,
         keep_alive_s: float | None = None,
         context_tokens: int | None = None,
+        priority: int = 0,
     ) -> None:
         self.row = row
         self.session = session
         self.shared_tokens = shared_tokens
         self.keep_alive_s = keep_alive_s
         self.context_tokens = context_tokens
+        self.priority = priority
         self.blamed: list[tuple[float, str]] | None = None
         self.prefilled = 0
         self.base = 0

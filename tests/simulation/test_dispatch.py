@@ -73,3 +73,13 @@ def test_waiting_for_what_comes_later_is_refused() -> None:
         check_order(one_by_one, back, assign(one_by_one, back))
     forth = Workload((request("r1", "a"), request("r2", "b", after=("r1",))))
     check_order(one_by_one, forth, assign(one_by_one, forth))
+
+
+def test_of_those_that_have_come_the_highest_priority_goes_first() -> None:
+    queue: StageQueue[Request] = StageQueue(Stage(("a",), 1), {"a": 4})
+    for name, arrival_s, priority in (("low", 0.0, -1), ("usual", 0.0, 0), ("high", 1.0, 5), ("later", 1.0, 5)):
+        queue.add(Request(name, "a", 1, 1, arrival_s, priority=priority), "a")
+    assert taken(queue, 0, 0.0) == ["usual"]
+    assert taken(queue, 0, 1.0) == ["high"]
+    assert taken(queue, 0, 1.0) == ["later"]
+    assert taken(queue, 0, 1.0) == ["low"]
