@@ -131,8 +131,13 @@ class LlamaServer:
         """Cells of other sequences that the tokens of a batch pass over, summed over the tokens."""
         decoding = self._decoding
         own = decoding.cells + decoding.count
-        pool = own + self._slots.idle_cells + sum(job.prefilled for _, job in self._prompts) + sum(n for _, n in taken)
-        return total * pool - own - sum(n * (job.prefilled + n) for job, n in taken)
+        pool, seen = own + self._slots.idle_cells, own
+        for job, tokens in taken:
+            pool += tokens
+            seen += tokens * (job.prefilled + tokens)
+        for _, job in self._prompts:
+            pool += job.prefilled
+        return total * pool - seen
 
     def _parts(self, taken: list[tuple[Job, int]], total: int) -> list[int]:
         """Tokens of the passes of a batch."""
