@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -29,9 +30,9 @@ class _OpenSection(LoadSection, ModelKeys):
     requests: int | None = None
     duration_s: float | None = None
 
+    @abstractmethod
     def process(self) -> Arrivals:
         """When they come."""
-        raise NotImplementedError
 
     def stream(self, name: str, base: Path | None) -> Iterator[Request]:
         """Requests in order of arrival."""

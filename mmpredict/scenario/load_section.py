@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class LoadSection(Strict):
         """What the requests have in common."""
         return Source(name=name, seed=self.seed, start_s=self.start_s, priority=self.priority, deadline_s=self.deadline_s)
 
+    @abstractmethod
     def stream(self, name: str, base: Path | None) -> Iterator[Request]:
         """Requests in order of arrival.
 
@@ -43,15 +45,14 @@ class LoadSection(Strict):
         Raises:
             InputError: a value is out of range.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def asked(self, base: Path | None) -> tuple[str, ...]:
         """Models that may be asked.
 
         Raises:
             InputError: it does not say.
         """
-        raise NotImplementedError
 
 
 class ModelKeys(Strict):

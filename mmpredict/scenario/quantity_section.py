@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import Tag
@@ -19,9 +20,9 @@ class BoundedSection(Strict):
     min: float | None = None
     max: float | None = None
 
+    @abstractmethod
     def unbounded(self) -> Distribution:
         """The distribution without its bounds."""
-        raise NotImplementedError
 
     def bounded(self) -> Distribution:
         """The distribution with its bounds, if it has any."""

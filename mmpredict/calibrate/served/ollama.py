@@ -87,8 +87,8 @@ class Ollama:
         return found
 
     def together(self, sequences: int, steps: int) -> list[Found]:
-        """Never asked for, as there is one slot."""
-        raise NotImplementedError(f"{sequences} sequences of one slot")
+        """No row: Ollama serves a model's requests one after another unless it is told otherwise, and so they are measured."""
+        return [Rejected(0, f"{sequences} sequences at a time: Ollama is measured with one slot")]
 
     def close(self) -> None:
         """Give the connections up."""
