@@ -95,28 +95,21 @@ class CalibratedSpeed:
     """
 
     def __init__(self, spec: ModelSpec, coefficients: Coefficients, threads: int, ubatch_tokens: int) -> None:
-        from mmpredict.cost.step import StepCost
+        from mmpredict.cost.calibrated_prices import CalibratedPrices
 
         self.coefficients = coefficients
-        self._spec, self._ubatch_tokens = spec, ubatch_tokens
-        nearest = min(coefficients.steps, key=lambda count: (abs(count - threads), count))
-        self._cost = StepCost(coefficients.steps[nearest])
+        self._prices = CalibratedPrices(spec, threads, ubatch_tokens, coefficients, {"prefill": 1.0, "decode": 1.0})
 
     def prompt(self, tokens: int, depth: int = 0, served: bool = False) -> Duration:
         """See ``Speed``."""
         from mmpredict.cost.piece import PromptPiece
-        from mmpredict.cost.step import batch_features
 
-        pieces = [PromptPiece(depth, tokens, True)]
-        seconds = self._cost.duration_s(batch_features(self._spec, [], pieces, self._ubatch_tokens))
+        seconds = self._prices.batch_s([], [PromptPiece(depth, tokens, True)])
         return Duration(seconds + (self.coefficients.request_s if served else 0.0), self._halfwidth("prefill"))
 
     def decode(self, sequences: int, depth: int, steps: int, served: bool = False) -> Duration:
         """See ``Speed``; a server was measured, so that sampling is always part of it."""
-        from mmpredict.cost.step import decode_features
-
-        features = decode_features(self._spec, [float(depth)] * sequences, steps)
-        return Duration(self._cost.duration_s(features), self._halfwidth("decode"))
+        return Duration(self._prices.decode_s([float(depth)] * sequences, steps), self._halfwidth("decode"))
 
     def _halfwidth(self, phase: str) -> float:
         return NORMAL_80 * math.hypot(self.coefficients.model_log_spread[phase], self.coefficients.machine_log_spread)

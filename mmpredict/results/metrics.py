@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mmpredict.results.latency import request_times
 from mmpredict.results.records import Records
 from mmpredict.results.request_table import RequestTable
 
@@ -69,15 +70,13 @@ def summarize_table(table: RequestTable, memory_peak_bytes: float = math.nan) ->
         table: requests.
         memory_peak_bytes: largest memory of all instances together [bytes].
     """
-    ok = table.ok
-    arrival_s, first_s, finish_s = (table.times_s(name)[ok] for name in ("arrival_s", "first_token_s", "finish_s"))
+    ok, times = table.ok, request_times(table)
     tokens = table.tokens("output_tokens")[ok]
     complete = bool(len(tokens)) and len(tokens) == len(table)
-    makespan_s = float(finish_s.max() - arrival_s.min()) if complete else math.nan
-    several = tokens > 1
-    ttft_p50_s, ttft_p95_s = _percentiles(first_s - arrival_s, (50, 95))
-    e2e_p50_s, e2e_p95_s = _percentiles(finish_s - arrival_s, (50, 95))
-    (itl_p50_s,) = _percentiles((finish_s - first_s)[several] / (tokens[several] - 1), (50,))
+    makespan_s = float(table.times_s("finish_s").max() - table.times_s("arrival_s").min()) if complete else math.nan
+    ttft_p50_s, ttft_p95_s = _percentiles(times["ttft"], (50, 95))
+    e2e_p50_s, e2e_p95_s = _percentiles(times["e2e"], (50, 95))
+    (itl_p50_s,) = _percentiles(times["itl"][~np.isnan(times["itl"])], (50,))
     return Summary(
         makespan_s=makespan_s,
         throughput_tokens_per_s=float(tokens.sum()) / makespan_s if complete else math.nan,

@@ -61,8 +61,3 @@ class Job:
     def arrival_s(self) -> float:
         """When the request came [s]."""
         return self.row.arrival_s
-
-    @property
-    def prompt_left(self) -> int:
-        """Prompt tokens not yet evaluated [tokens]."""
-        return self.row.prompt_tokens - self.prefilled

@@ -155,7 +155,7 @@ class _Run:
         self.front.open()
         self.source = Source(self.env, requests, self._arrive, follow)
         collecting = gc.isenabled()
-        gc.disable()  # nothing here refers to itself, and looking for it takes longer than the simulation
+        gc.disable()  # no request refers to itself, and looking for such takes longer than the simulation
         try:
             self.env.run()
             while self.ended != self.source.arrived or self.source.waiting:

@@ -31,10 +31,10 @@ class Slots:
         # Used longest ago first; of equally old ones llama-server takes the last.
         self.idle: list[tuple[float, int]] = [(-1.0, -number) for number in reversed(range(count))]
         self._used_s = [-1.0] * count
-        self._cells = [0] * count
+        self._cells = [0] * count  # after the last request [tokens]
+        self._sessions = [""] * count  # whose they are, where it is the conversation's last state
         self.idle_cells = 0
         """Cells that idle slots still hold [tokens]."""
-        self._holds: list[tuple[str, int]] = [("", 0)] * count  # session, and its cells
         self._slot_of: dict[str, int] = {}  # session → slot that holds it
 
     def take(self, job: Job) -> None:
@@ -45,7 +45,7 @@ class Slots:
         else:
             self.idle.remove((self._used_s[number], -number))
         self.idle_cells -= self._cells[number]
-        session, cells = self._holds[number]
+        session, cells = self._sessions[number], self._cells[number]
         if session and session == job.session:
             job.prefilled = job.row.cached_tokens = self._reusable(job, cells)
         elif session:
@@ -60,7 +60,7 @@ class Slots:
                 job.prefilled = job.row.cached_tokens = reused
         while self._stored and sum(self._stored.values()) > self._stored_cells:
             del self._stored[next(iter(self._stored))]
-        self._holds[number] = ("", 0)
+        self._sessions[number] = ""
         job.row.slot = number
 
     def release(self, job: Job, now_s: float) -> None:
@@ -73,8 +73,8 @@ class Slots:
         if job.session:
             elsewhere = self._slot_of.get(job.session, number)
             if elsewhere != number:
-                self._holds[elsewhere] = ("", 0)  # an older state of the conversation
-            self._holds[number] = (job.session, self._cells[number])
+                self._sessions[elsewhere] = ""  # an older state of the conversation
+            self._sessions[number] = job.session
             self._slot_of[job.session] = number
 
     def _similar(self, job: Job) -> int | None:
@@ -82,7 +82,7 @@ class Slots:
         number = self._slot_of.get(job.session)
         if number is None or (self._used_s[number], -number) not in self.idle:
             return None
-        return number if self._reusable(job, self._holds[number][1]) > SIMILARITY * job.row.prompt_tokens else None
+        return number if self._reusable(job, self._cells[number]) > SIMILARITY * job.row.prompt_tokens else None
 
     def _reusable(self, job: Job, cells: int) -> int:
         """Prompt tokens that need no evaluation; the last one always does [tokens]."""

@@ -15,6 +15,7 @@ import numpy as np
 from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.draw import Draw
+from mmpredict.errors import EngineError
 from mmpredict.live.execute import execute_plan
 from mmpredict.models.resolve import resolve
 from mmpredict.models.spec import ModelSpec
@@ -128,6 +129,8 @@ def run_cases(
                 logs = log_directory / f"{number}-{turn}"
                 make_directory(logs)
                 records = execute_plan(case.plan, case.workload, case.specs, memory_bytes, logs)
+                if failed := sorted({row.status for row in records.requests if row.status != "ok"}):
+                    raise EngineError(f"{case.name}: requests failed ({', '.join(failed)}); runs until then are in {raw_path}")
                 found = {metric: _metric(records, metric) for metric in case.metrics}
                 raw.write(json.dumps({"group": case.group, "case": case.name, "turn": turn, **found, "records": records.to_dict()}))
                 raw.write("\n")
