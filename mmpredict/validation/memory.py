@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from mmpredict.calibrate.bench import SHORT_PROMPT_TOKENS, Bench
@@ -16,17 +13,13 @@ from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.hardware.telemetry import memory_bytes
 from mmpredict.live.embedded import EmbeddedServer
 from mmpredict.models.cache import CacheOptions
-from mmpredict.models.gguf.model import spec_from_gguf
-from mmpredict.models.gguf.weights_file import write_model
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.memory import MemoryRow, Part
-from mmpredict.saving import make_directory
 from mmpredict.simulation.plan import InstancePlan
+from mmpredict.validation.each_model import Progress, measure_each
 from mmpredict.validation.memory_cases import MemoryCase
 
 OUTPUT_TOKENS = 4
-
-Progress = Callable[[str, float], None]
 
 
 def check_memory_of(spec: ModelSpec, instance: InstancePlan, path: Path, log_path: Path, pair: bool = False) -> Iterator[MemoryRow]:
@@ -106,22 +99,9 @@ def run_checks(
         EngineError: a server could not be started or used.
         StorageError: a file could not be written.
     """
-    rows: list[MemoryRow] = []
-    make_directory(raw_path.parent)
-    with raw_path.open("w", encoding="utf-8") as raw:
-        for number, case in enumerate(cases):
-            path = directory / f"memory-check-{os.getpid()}.gguf"
-            try:
-                progress(f"writing {case.spec.name}", number / len(cases))
-                write_model(case.spec, path)
-                progress(f"running {case.spec.name}", (number + 0.5) / len(cases))
-                spec = spec_from_gguf(path)
-                spec = replace(spec, name=case.spec.name)
-                for row in check_memory_of(spec, case.instance, path, log_directory / f"memory-{number}.log", case.pair):
-                    raw.write(json.dumps(row.to_dict(), sort_keys=True) + "\n")
-                    raw.flush()
-                    rows.append(row)
-            finally:
-                path.unlink(missing_ok=True)
-    progress("done", 1.0)
-    return rows
+
+    def measured(number: int, spec: ModelSpec, path: Path) -> Iterable[MemoryRow]:
+        case = cases[number]
+        return check_memory_of(spec, case.instance, path, log_directory / f"memory-{number}.log", case.pair)
+
+    return measure_each([case.spec for case in cases], measured, directory, raw_path, progress)

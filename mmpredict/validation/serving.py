@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -25,6 +25,7 @@ from mmpredict.results.serving_check import ServingRow
 from mmpredict.saving import make_directory
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.simulation.run import simulate
+from mmpredict.validation.each_model import Progress
 from mmpredict.workload.request import Request, Workload
 
 SINGLE = "one server under load"
@@ -38,8 +39,6 @@ REQUESTS = 24
 QUICK_REQUESTS = 8
 CONTEXT_TOKENS = 8192
 DRAWS = 100
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)

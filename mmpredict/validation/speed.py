@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from mmpredict.calibrate.bench import SHORT_PROMPT_TOKENS, Bench
@@ -14,12 +11,10 @@ from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.speed import CalibratedSpeed, Duration
 from mmpredict.live.embedded import EmbeddedServer
 from mmpredict.models.catalog import shape, spec_of
-from mmpredict.models.gguf.model import spec_from_gguf
-from mmpredict.models.gguf.weights_file import write_model
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.speed_check import Phase, TimedRow
-from mmpredict.saving import make_directory
 from mmpredict.simulation.plan import DEFAULT_UBATCH_TOKENS, InstancePlan
+from mmpredict.validation.each_model import Progress, measure_each
 from mmpredict.validation.memory_cases import cut
 
 QUICK_MODELS = 2
@@ -30,8 +25,6 @@ DECODES = ((1, SHORT_PROMPT_TOKENS), (1, 512), (4, SHORT_PROMPT_TOKENS))
 DECODE_STEPS = 16
 TEXTS = (64, 256, 512)
 """Lengths of texts to embed [tokens]."""
-
-Progress = Callable[[str, float], None]
 
 
 def speed_models() -> list[ModelSpec]:
@@ -71,24 +64,11 @@ def run_checks(
         EngineError: a server could not be started or used.
         StorageError: a file could not be written.
     """
-    rows: list[TimedRow] = []
-    make_directory(raw_path.parent)
-    with raw_path.open("w", encoding="utf-8") as raw:
-        for number, model in enumerate(models):
-            path = directory / f"speed-check-{os.getpid()}.gguf"
-            try:
-                progress(f"writing {model.name}", number / len(models))
-                write_model(model, path)
-                progress(f"running {model.name}", (number + 0.3) / len(models))
-                spec = replace(spec_from_gguf(path), name=model.name)
-                for row in measure(spec, own, path, log_directory / f"speed-{number}.log"):
-                    raw.write(json.dumps(row.to_dict()) + "\n")
-                    raw.flush()
-                    rows.append(row)
-            finally:
-                path.unlink(missing_ok=True)
-    progress("done", 1.0)
-    return rows
+
+    def measured(number: int, spec: ModelSpec, path: Path) -> list[TimedRow]:
+        return measure(spec, own, path, log_directory / f"speed-{number}.log")
+
+    return measure_each(models, measured, directory, raw_path, progress)
 
 
 def measure(spec: ModelSpec, own: Coefficients, path: Path, log_path: Path) -> list[TimedRow]:
