@@ -17,6 +17,8 @@ DEFAULT_BATCH_TOKENS = 2048
 DEFAULT_UBATCH_TOKENS = 512
 DEFAULT_CONTEXT_TOKENS = 4096
 DEFAULT_CACHE_TYPE = "f16"
+DEFAULT_PROMPT_STORE_BYTES = 8192 * 2**20
+"""``--cache-ram`` of a llama-server that nobody told otherwise (llama.cpp ``common/common.h``); our own have none."""
 YIELDING_SPINCOUNT = 1000
 """``GOMP_SPINCOUNT`` that gives a core up soon after a barrier is found closed; see ``docs/design.md``, waiting rule."""
 

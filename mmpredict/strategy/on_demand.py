@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from mmpredict.errors import InputError, UnknownNameError
-from mmpredict.simulation.plan import Plan, Stage
+from mmpredict.simulation.plan import DEFAULT_PROMPT_STORE_BYTES, Plan, Stage
 from mmpredict.simulation.serving import SERVINGS, Group, OllamaServing, Serving
 from mmpredict.strategy.options import ServerOptions, require_models
 from mmpredict.units import parse_bytes, parse_duration
@@ -22,7 +22,8 @@ _WHOLE = re.compile(r"[+-]?[0-9]+")
 def on_demand(models: Sequence[str], cores: int, options: ServerOptions, serving: Serving) -> Plan:
     """Plan of servers at their default of as many threads as cores, which ``serving`` loads and unloads.
 
-    Ollama gives each model ``num_parallel`` slots, each of them the whole context, and logical batches of one physical one.
+    They are llama-servers whose store of prompts in main memory nobody has turned off. Ollama gives each model ``num_parallel``
+    slots, each of them the whole context, and logical batches of one physical one.
 
     Args:
         models: names.
@@ -31,7 +32,7 @@ def on_demand(models: Sequence[str], cores: int, options: ServerOptions, serving
         serving: the program's rules and options.
     """
     names = require_models(models)
-    instances = [options.instance(model, cores) for model in names]
+    instances = [replace(options.instance(model, cores), prompt_store_bytes=DEFAULT_PROMPT_STORE_BYTES) for model in names]
     if isinstance(serving, OllamaServing):
         slots = serving.num_parallel
         instances = [

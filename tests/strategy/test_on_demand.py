@@ -90,7 +90,7 @@ def test_ollama_gives_each_slot_the_whole_context() -> None:
     assert (instance.context_tokens, instance.slots, instance.unified, instance.threads) == (8192, 4, False, 8)
     assert instance.batch_tokens == instance.ubatch_tokens == 512
     (instance,) = on_demand(["m"], 8, ServerOptions(), RouterServing()).instances
-    assert instance == InstancePlan("m", "m", 8)
+    assert instance == InstancePlan("m", "m", 8, prompt_store_bytes=8 * 2**30), "llama-server keeps 8 GiB of prompts by default"
 
 
 def test_servers_on_demand_are_one_stage() -> None:

@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
-import simpy
-
 from mmpredict.cost.contention import is_yielding
-from mmpredict.cost.server_cost import MachineCosts
 from mmpredict.simulation.dispatch import StageQueue, serving
-from mmpredict.simulation.fleet import Fleet, Instance
+from mmpredict.simulation.fleet import Instance
+from mmpredict.simulation.fronts.setting import Setting
 from mmpredict.simulation.job import Job
-from mmpredict.simulation.plan import Plan
 
 
 class Stages:
     """Walks the stages of a plan.
 
     Args:
-        env: SimPy environment.
-        fleet: servers.
-        plan: stages.
-        costs: of the machine.
-        expected: instance → requests that it will have served when its stage is over [1]; a stage without any is left out.
-            None where nobody knows: then there is one stage, which never ends.
+        setting: the run. A stage of whose instances none is expected to get a request is left out; where nobody knows what comes,
+            there is one stage, which never ends.
     """
 
-    def __init__(
-        self,
-        env: simpy.Environment,
-        fleet: Fleet,
-        plan: Plan,
-        costs: MachineCosts,
-        expected: Mapping[str, int] | None,
-    ) -> None:
-        self._env = env
-        self._fleet = fleet
+    def __init__(self, setting: Setting) -> None:
+        plan, expected = setting.plan, setting.expected
+        self._env = setting.env
+        self._fleet = setting.fleet
         self._plan = plan
-        self._costs = costs
+        self._costs = setting.costs
         endless = {instance.name: math.inf for instance in plan.instances}
         self._queues: list[StageQueue[Job]] = [
             StageQueue(stage, endless if expected is None else expected) for stage in plan.stages

@@ -14,7 +14,7 @@ from mmpredict.simulation.fronts.stages import Stages
 from mmpredict.simulation.fronts.swap_server import swap_server
 
 FRONTS: dict[str, Callable[[Setting], Front]] = {
-    "stages": lambda setting: Stages(setting.env, setting.fleet, setting.plan, setting.costs, setting.expected),
+    "stages": Stages,
     "ollama": Ollama,
     "llama-server-router": Router,
     "llama-swap": LlamaSwap,
