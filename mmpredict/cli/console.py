@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.progress import Progress, TaskID
+    from rich.table import Table
 
 WIDE_COLUMNS = 110  # where there is no terminal whose width counts
 
@@ -51,6 +55,17 @@ def progress_bars() -> Iterator[Bars]:
     )
     with Progress(*columns, console=REMARKS, disable=not REMARKS.is_terminal) as bars:
         yield Bars(bars)
+
+
+def show_check(as_json: bool, document: dict[str, Any], table: Table, raw_path: Path, good: bool, out_of_tolerance: int) -> None:
+    """Show what ``mmpredict validate`` found, and leave with ``out_of_tolerance`` where it is not good."""
+    if as_json:
+        print_json({"schema_version": 1, **document, "within_tolerance": good})
+    else:
+        OUTPUT.print(table)
+    remark(f"raw rows: {raw_path}")
+    if not good:
+        raise typer.Exit(out_of_tolerance)
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -6,9 +6,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-import typer
-
-from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
+from mmpredict.cli.console import progress_bars, show_check
 
 MEMORY = "memory"
 
@@ -31,19 +29,5 @@ def validate_memory(as_json: bool, output: Path | None, quick: bool, out_of_tole
         rows = run_checks(
             cases, cache_directory() / "models", Path(logs), raw_path, lambda label, fraction: bars("checking", label, fraction)
         )
-    good = passed(rows)
-    if as_json:
-        print_json(
-            {
-                "schema_version": 1,
-                "engine": engine_build(),
-                "rows": [row.to_dict() for row in rows],
-                "parts": summary(rows),
-                "within_tolerance": good,
-            }
-        )
-    else:
-        OUTPUT.print(memory_table(rows))
-    remark(f"raw rows: {raw_path}")
-    if not good:
-        raise typer.Exit(out_of_tolerance)
+    document = {"engine": engine_build(), "rows": [row.to_dict() for row in rows], "parts": summary(rows)}
+    show_check(as_json, document, memory_table(rows), raw_path, passed(rows), out_of_tolerance)

@@ -6,9 +6,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-import typer
-
-from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
+from mmpredict.cli.console import progress_bars, show_check, warn_if_busy
 
 SERVING = "serving"
 REPEATS = 2
@@ -39,12 +37,6 @@ def validate_serving(as_json: bool, output: Path | None, quick: bool, out_of_tol
         memory_bytes = profile.cpu_memory.usable_bytes.value
         repeats = 1 if quick else REPEATS
         rows = run_cases(cases, own, memory_bytes, repeats, Path(logs), raw_path, lambda label, part: bars("checking", label, part))
-    good = passed(rows)
-    if as_json:
-        parts = {"rows": [row.to_dict() for row in rows], "groups": summary(rows), "within_tolerance": good}
-        print_json({"schema_version": 1, "engine": own.engine, "calibrated_on": own.measured_on, **parts})
-    else:
-        OUTPUT.print(serving_check_table(rows))
-    remark(f"raw runs: {raw_path}")
-    if not good:
-        raise typer.Exit(out_of_tolerance)
+    parts = {"rows": [row.to_dict() for row in rows], "groups": summary(rows)}
+    document = {"engine": own.engine, "calibrated_on": own.measured_on, **parts}
+    show_check(as_json, document, serving_check_table(rows), raw_path, passed(rows), out_of_tolerance)

@@ -6,9 +6,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-import typer
-
-from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
+from mmpredict.cli.console import progress_bars, show_check, warn_if_busy
 
 SPEED = "speed"
 
@@ -37,12 +35,6 @@ def validate_speed(as_json: bool, output: Path | None, quick: bool, out_of_toler
     with progress_bars() as bars, tempfile.TemporaryDirectory(prefix="mmpredict-") as logs:
         directory = make_directory(cache_directory() / "models")
         rows = run_checks(models, own, directory, Path(logs), raw_path, lambda label, fraction: bars("checking", label, fraction))
-    good = passed(rows)
-    if as_json:
-        parts = {"rows": [row.to_dict() for row in rows], "phases": summary(rows), "within_tolerance": good}
-        print_json({"schema_version": 1, "engine": own.engine, "calibrated_on": own.measured_on, **parts})
-    else:
-        OUTPUT.print(speed_check_table(rows))
-    remark(f"raw rows: {raw_path}")
-    if not good:
-        raise typer.Exit(out_of_tolerance)
+    parts = {"rows": [row.to_dict() for row in rows], "phases": summary(rows)}
+    document = {"engine": own.engine, "calibrated_on": own.measured_on, **parts}
+    show_check(as_json, document, speed_check_table(rows), raw_path, passed(rows), out_of_tolerance)

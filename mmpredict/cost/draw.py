@@ -57,7 +57,7 @@ class Draw:
         return probability > 0.5 if self.number is None else float(self._generator(name).random()) < probability
 
     def lateness(self) -> Callable[[], float]:
-        """How late one request after another is, in units of the mean lateness; at the median nobody is [1]."""
+        """How late servers see one request after another, in units of the mean; at the median they see them at once [1]."""
         if self.number is None:
             return lambda: 0.0
         random = Random(f"lateness {self.seed} {self.number}")

@@ -53,7 +53,7 @@ class MachineCosts(Protocol):
     Attributes:
         sharing: how activities slow each other.
         request_s: client and HTTP time per request, one request after another [s].
-        lateness: gives a number of mean 1 for each request, or always 0: how far it falls behind the one before it [1].
+        lateness: gives a number of mean 1 for each request, or always 0: how late an idle server sees it, in requests [1].
         latency_s: what passes besides between sending a request and the server's seeing it, of each request for itself [s].
     """
 

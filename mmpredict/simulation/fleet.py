@@ -178,9 +178,6 @@ class Fleet:
             # One client prepares and sends its requests one after another, so none reaches its server at the same moment.
             self._client_free_s = max(self._client_free_s, now_s) + self._costs.request_s
             delay_s += self._client_free_s - now_s
-            # Handling it also waits for a core: a later one may overtake, and share the first one's batch.
-            crowd = max(1.0, (self.machine.threads + self._in_transit) / self.machine.cores)
-            delay_s += self._costs.lateness() * self._costs.request_s * crowd
         self._in_transit += 1
         if delay_s > 0.0:
             self.env.timeout(delay_s).callbacks.append(lambda _: self._submit(instance, job))
@@ -203,8 +200,10 @@ class Fleet:
 
     def _submit(self, instance: Instance, job: Job) -> None:
         assert instance.server is not None
+        # An idle server wakes when a core is free for it; what comes meanwhile shares the first batch.
+        crowd = max(1.0, (self.machine.threads + self._in_transit) / self.machine.cores)
         self._in_transit -= 1
-        instance.server.submit(job)
+        instance.server.submit(job, self._costs.lateness() * self._costs.request_s * crowd)
 
     def _loaded(self, instance: Instance, activity: Activity) -> None:
         plan, now_s = instance.plan, self.env.now

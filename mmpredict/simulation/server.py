@@ -69,12 +69,12 @@ class LlamaServer:
         self.worked_s = 0.0
         """Work done so far, alone on the machine [s]."""
 
-    def submit(self, job: Job) -> None:
-        """A request comes in."""
+    def submit(self, job: Job, wake_s: float = 0.0) -> None:
+        """A request comes in; a server that is idle begins ``wake_s`` later [s]."""
         self._queue.append(job)
         if self._idle:
-            self._idle = False  # others that come at this moment share its first batch
-            self._env.timeout(0.0).callbacks.append(self._wake)
+            self._idle = False  # others that come until it begins share its first batch
+            self._env.timeout(wake_s).callbacks.append(self._wake)
         elif self._run is not None and self._run_steps > 1 and self._slots.idle:
             self._shorten()
 

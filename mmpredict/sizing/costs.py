@@ -103,7 +103,7 @@ class UncalibratedMachine:
         return PublishedSource(
             machine=self.machine.name,
             cores=self._profile.cpu.cores,
-            nvidia=main.backend == "cuda",
+            nvidia="cuda" in self.machine.backends,  # whatever backend is asked for, its time is sliced alike
             unified=self.machine.unified,
             request_s=math.exp(main.rates["request_s"].log),
             request_log_spread=main.rates["request_s"].spread,

@@ -14,6 +14,7 @@ from mmpredict.calibrate.fit import MACHINE_SPREAD, MODEL_SPREAD_FLOOR, fit
 from mmpredict.calibrate.fit_steps import (
     BANDWIDTH_CANDIDATES_BYTES_PER_S,
     CACHE_CANDIDATES_BYTES,
+    MASKED_CORE_S,
     SATURATED_TOKENS,
     fit_steps,
     leave_one_model_out,
@@ -332,6 +333,9 @@ def test_memory_is_recovered(fitted: Coefficients, coefficients: Coefficients) -
 
 def test_requests_cost_the_median(fitted: Coefficients) -> None:
     assert fitted.request_s == sorted(OVERHEADS_S)[1]
+    assert {count: steps.masked_head_s * count for count, steps in fitted.steps.items()} == pytest.approx(
+        dict.fromkeys(fitted.steps, MASKED_CORE_S)
+    ), "cores share what is passed over"
 
 
 def test_exact_measurements_leave_no_error_but_the_floors(fitted: Coefficients) -> None:

@@ -201,3 +201,20 @@ def test_an_unwritable_place_is_a_storage_error_and_leaves_nothing(tmp_path: Pat
 def test_importing_the_room_does_not_import_matplotlib() -> None:
     code = "import sys, mmpredict.report.timeline, mmpredict.report.perfetto; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_rows_are_the_slots_where_these_are_known() -> None:
+    rows = [RequestRow(name, "m", "server", 0.0, 1, 2, slot=slot) for name, slot in (("a", 3), ("b", 2), ("c", 3))]
+    activities = [
+        ActivityRow("server", "load", 0.0, 1.0),
+        ActivityRow("server", "decode", 1.0, 4.0, "a"),
+        ActivityRow("server", "decode", 1.0, 9.0, "b"),
+        ActivityRow("server", "decode", 4.0, 6.0, "c"),
+    ]
+    (lane,) = lanes(Records("simulated", rows, activities))
+    assert lane.names == ("slot 3", "slot 2")
+    assert [lane.rows[lane.activities.index(one)] for one in activities] == [0, 0, 1, 0]
+    for row in rows:
+        row.slot = -1
+    (lane,) = lanes(Records("measured", rows, activities))
+    assert lane.names == ("row 1", "row 2")

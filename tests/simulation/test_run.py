@@ -386,3 +386,16 @@ def test_processes_share_draws_without_changing_them(coefficients: Coefficients,
 
 def test_many_requests_are_drawn_less_often() -> None:
     assert [repeat.usual_draws(requests) for requests in (1, 1000, 4000, 100_000)] == [200, 200, 50, 20]
+
+
+def test_by_chance_a_server_wakes_so_late_that_two_requests_share_a_batch(coefficients: Coefficients) -> None:
+    pair = Workload((Request("one", "small", 40, 4), Request("two", "small", 40, 4)))
+
+    def together(draw: Draw | None) -> bool:
+        first, second = run(coefficients, "parallel", pair, draw=draw).requests
+        assert first.prefill_start_s <= second.prefill_start_s
+        return first.first_token_s == second.first_token_s
+
+    assert not together(None), "at the median it begins with the first before the second is sent"
+    shared = sum(together(Draw(0, number)) for number in range(60))
+    assert 10 < shared < 50, "a request is sent every request_s, and lateness is exponential around that: 37 %"

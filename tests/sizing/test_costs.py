@@ -185,3 +185,9 @@ def test_two_plans_share_their_luck() -> None:
     pair = [cost(DENSE, "ms-s1-max", threads, draw=Draw(3, 7)) for threads in (16, 8)]
     first, second = (one.prices.decode_s([100.0], 10) for one in pair)
     assert first == second != cost(DENSE, "ms-s1-max").prices.decode_s([100.0], 10)
+
+
+@pytest.mark.parametrize(("name", "backend", "sliced"), [("rtx-3090", "vulkan", True), ("ms-s1-max", "vulkan", False)])
+def test_time_is_sliced_by_the_make_of_the_gpu_not_by_its_backend(name: str, backend: str, sliced: bool) -> None:
+    source = UncalibratedMachine(find_profile(name), backend).source([[PlannedServer(SMALL, 4, OPTIONS)]])
+    assert source.nvidia is sliced
