@@ -48,9 +48,11 @@ def predict(
     """
     from mmpredict.api import forecast
     from mmpredict.report.details import details_table, usage_lines
+    from mmpredict.report.html import write_page
     from mmpredict.report.perfetto import write_trace
     from mmpredict.report.table import prediction_table
     from mmpredict.report.timeline import draw_timeline
+    from mmpredict.report.verdict import verdict
     from mmpredict.report.waits import waits, waits_table
     from mmpredict.scenario import read_scenario
 
@@ -66,8 +68,9 @@ def predict(
     if output is not None:
         _write_json(found.to_dict(), output / "prediction.json")
         runs = [(p.strategy, p.records) for p in found.predictions]
-        draw_timeline(runs, output / "timeline.png", "predicted")
+        draw_timeline(runs, output / "timeline.png", "Predicted runs")
         write_trace(runs, output / "trace.json")
+        write_page(found.outcome(), output / "report.html")
     if as_json:
         print_json(found.to_dict())
     else:
@@ -80,11 +83,7 @@ def predict(
                 if waits(prediction.records):
                     OUTPUT.print(waits_table(prediction.records))
         if best.runner_up:
-            OUTPUT.print(
-                f"recommended: {best.strategy}; {best.runner_up} takes {format_percent(best.margin_frac, signed=True)}, and is "
-                f"slower in {format_percent(best.probability)} of the draws",
-                highlight=False,
-            )
+            OUTPUT.print(verdict(found.choice), highlight=False)
     for warning in dict.fromkeys(warning for prediction in found.predictions for warning in prediction.warnings):
         remark(f"warning: {warning}")
     for strategy, reason in found.infeasible.items():
@@ -154,6 +153,7 @@ def validate(
         validate_serving(as_json, output, quick, OUT_OF_TOLERANCE)
         return
     from mmpredict import api
+    from mmpredict.report.html import write_page
     from mmpredict.report.table import comparison_table
     from mmpredict.report.timeline import draw_comparison
 
@@ -164,6 +164,7 @@ def validate(
     if output is not None:
         _write_json(found.to_dict(), output / "validation.json")
         draw_comparison(found.comparisons, output / "timeline.png")
+        write_page(found.outcome(), output / "report.html")
     if as_json:
         print_json(found.to_dict())
     else:

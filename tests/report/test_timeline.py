@@ -212,8 +212,8 @@ def test_rows_are_the_slots_where_these_are_known() -> None:
         ActivityRow("server", "decode", 4.0, 6.0, "c"),
     ]
     (lane,) = lanes(Records("simulated", rows, activities))
-    assert lane.names == ("slot 3", "slot 2")
-    assert [lane.rows[lane.activities.index(one)] for one in activities] == [0, 0, 1, 0]
+    assert lane.names == ("slot 2", "slot 3")
+    assert [lane.rows[lane.activities.index(one)] for one in activities] == [1, 1, 0, 1]
     for row in rows:
         row.slot = -1
     (lane,) = lanes(Records("measured", rows, activities))
