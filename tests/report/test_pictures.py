@@ -10,8 +10,8 @@ import pytest
 from outcomes import outcome, prediction, run, texts
 
 from mmpredict.errors import InputError
-from mmpredict.report.curves import curve_picture, draw_sweep, load_curve_picture
 from mmpredict.report.front import Axis, Candidate, front_picture, pareto_front
+from mmpredict.report.load_curve import Curve, Point, curve_picture
 from mmpredict.report.picture import Picture
 from mmpredict.report.scatter import Pair, scatter_picture, time_pairs
 from mmpredict.report.strategies import strategy_picture
@@ -19,14 +19,21 @@ from mmpredict.report.timeline import outcome_picture, timeline_picture
 from mmpredict.results.columns import StateRow
 from mmpredict.results.metrics import METRICS
 from mmpredict.results.prediction import Interval, Prediction
-from mmpredict.results.sweep import SweepPoint
 from mmpredict.units import GIB
 
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
-def points() -> list[SweepPoint]:
-    return [SweepPoint(rate, {"ttft_p50_s": 0.1 / (1.01 - rate), "itl_p50_s": 0.02 + rate / 100}) for rate in (0.9, 0.1, 0.5)]
+def curve(name: str = "parallel", factor: float = 1.0, knee: float | None = 0.5) -> Curve:
+    def point(rate: float) -> Point:
+        ttft_s = factor * 0.1 / (1.01 - rate)
+        metrics = {
+            "ttft_p95_s": Interval(ttft_s, 0.8 * ttft_s, 1.3 * ttft_s),
+            "itl_p50_s": Interval(0.02 + rate / 100, math.nan, math.nan),
+        }
+        return Point(rate, metrics, overloaded=rate > 0.8)
+
+    return Curve(name, tuple(point(rate) for rate in (0.9, 0.1, 0.5)), knee)
 
 
 def candidates() -> list[Candidate]:
@@ -41,7 +48,8 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "timeline": lambda: outcome_picture(outcome()),
     "timelines measured": lambda: outcome_picture(outcome(1.1)),
     "scatter": lambda: scatter_picture(time_pairs(outcome(1.4).comparisons)),
-    "load curve": lambda: load_curve_picture(points(), knee=0.5),
+    "load curve": lambda: curve_picture([curve()], "requests/s", "Load curve"),
+    "load curves": lambda: curve_picture([curve(), curve("sequential", 3.0)], "requests/s", "Load curves"),
     "front": lambda: front_picture(candidates(), Axis("makespan [s]"), Axis("memory [GiB]"), "b"),
 }
 
@@ -137,26 +145,33 @@ def test_time_pairs_are_those_of_the_comparison() -> None:
     assert {pair.group for pair in pairs} == {"makespan", "TTFT p50", "TTFT p95", "ITL p50", "e2e p50", "e2e p95"}
 
 
-def test_curves_have_a_panel_per_metric_that_is_known_and_mark_the_knee(tmp_path: Path) -> None:
-    found = texts(load_curve_picture(points(), "users", knee=0.5))
-    assert {"time to first token", "time between tokens", "users", "knee: 0.5"} <= set(found)
+def test_curves_have_a_panel_per_metric_that_is_known_and_mark_the_knee() -> None:
+    found = texts(curve_picture([curve()], "users", "Load"))
+    assert {
+        "time to first token",
+        "p95",
+        "time between tokens",
+        "users; bands: 80 % interval; hollow: requests pile up",
+        "knee: 0.5",
+    } <= set(found)
     assert "throughput" not in found
-    assert not any(text.startswith("knee") for text in texts(load_curve_picture(points())))
-    path = draw_sweep(points(), tmp_path / "a.svg", "users", "Sweep")
-    assert path.read_bytes() == curve_picture(points(), "users", "Sweep").render("svg")
+    assert not any(text.startswith("knee") for text in texts(curve_picture([curve(knee=None)], "users", "Load")))
+    both = texts(curve_picture([curve(), curve("sequential", 3.0)], "users", "Load"))
+    assert {"time to first token, p95", "parallel, knee 0.5", "sequential, knee 0.5"} <= set(both)
     with pytest.raises(InputError, match="two points"):
-        curve_picture(points()[:1], "users", "Sweep")
+        curve_picture([Curve("one", curve().points[:1])], "users", "Load")
     with pytest.raises(InputError, match="ttft_p50_s"):
-        curve_picture([SweepPoint(1.0, {"speed": 1.0}), SweepPoint(2.0, {})], "users", "Sweep")
+        curve_picture([curve()], "users", "Load", ["speed"])
 
 
 def test_a_curve_is_drawn_in_order_of_the_quantity_and_leaves_unknown_values_out() -> None:
     from mmpredict.report.style import house_style
 
-    gap = [*points(), SweepPoint(0.7, {"ttft_p50_s": math.nan, "itl_p50_s": 0.025})]
+    gap = Point(0.7, {"ttft_p95_s": UNKNOWN, "itl_p50_s": Interval(0.025, 0.02, 0.03)})
     with house_style():
-        first, second = curve_picture(gap, "users", "Sweep").draw().axes
+        first, second = curve_picture([Curve("one", (*curve().points, gap))], "users", "Load").draw().axes
     assert list(first.lines[0].get_xdata()) == [0.1, 0.5, 0.9]
+    assert list(first.lines[1].get_xdata()) == [0.9], "overloaded: hollow"
     assert list(second.lines[0].get_xdata()) == [0.1, 0.5, 0.7, 0.9]
     assert list(second.lines[0].get_ydata()) == pytest.approx([21.0, 25.0, 25.0, 29.0]), "milliseconds"
 
