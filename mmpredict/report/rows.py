@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from mmpredict.results.columns import ActivityRow, StateRow
 from mmpredict.results.records import Records
 
+_SLOT = "slot "
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -84,16 +86,16 @@ def lanes(records: Records, instances: Sequence[str] | None = None) -> list[Lane
     """
     found = []
     last_s = end_s(records)
-    slots = {row.request: f"slot {row.slot}" for row in records.requests if row.slot >= 0}
+    slots = {row.request: f"{_SLOT}{row.slot}" for row in records.requests if row.slot >= 0}
     for name in instance_names(records) if instances is None else instances:
         own = sorted(
             (row for row in finished(records) if row.instance == name), key=lambda row: (row.start_s, row.end_s, row.request)
         )
         keys = [slots.get(row.request, row.request) for row in own]
-        rows = first_fit([(row.start_s, row.end_s) for row in own], keys)
-        rows, names = _by_slot(rows, _row_names(rows, keys))
+        spans = [(row.start_s, row.end_s) for row in own]
+        rows = _by_slot(spans, keys) or first_fit(spans, keys)
         resident, waiting = residencies(own, last_s), joined(_waits(records, name, last_s))
-        found.append(Lane(name, tuple(own), tuple(rows), names, resident, waiting))
+        found.append(Lane(name, tuple(own), tuple(rows), _row_names(rows, keys), resident, waiting))
     return found
 
 
@@ -142,17 +144,23 @@ def _row_names(rows: Sequence[int], keys: Sequence[str]) -> tuple[str, ...]:
     for row in range(len(kept)):
         only = {key for key in kept[row] if key}
         slot = only.pop() if len(only) == 1 else ""
-        names.append(slot if slot.startswith("slot ") else f"row {row + 1}")
+        names.append(slot if slot.startswith(_SLOT) else f"row {row + 1}")
     return tuple(names)
 
 
-def _by_slot(rows: Sequence[int], names: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
-    """Rows in the order of their slots, if each is a slot."""
-    numbers = [int(name.removeprefix("slot ")) for name in names if name.startswith("slot ")]
-    if len(numbers) < len(names):
-        return list(rows), tuple(names)
-    order = sorted(range(len(names)), key=lambda row: numbers[row])
-    return [order.index(row) for row in rows], tuple(names[row] for row in order)
+def _by_slot(spans: Sequence[tuple[float, float]], keys: Sequence[str]) -> list[int]:
+    """A row per slot, in their order, what concerns all slots in the first; none where that would put two spans in one place."""
+    names = {key for key in keys if key}
+    if not names or not all(name.startswith(_SLOT) for name in names):
+        return []
+    order = sorted(names, key=lambda name: int(name.removeprefix(_SLOT)))
+    rows = [order.index(key) if key else 0 for key in keys]
+    row_ends = [-math.inf] * len(order)
+    for (begin, end), row in sorted(zip(spans, rows, strict=True)):
+        if begin < row_ends[row]:
+            return []
+        row_ends[row] = end
+    return rows
 
 
 def finished(records: Records) -> list[ActivityRow]:
