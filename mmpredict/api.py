@@ -19,8 +19,8 @@ from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.live.embedded import engine_build
 from mmpredict.models.spec import ModelSpec
 from mmpredict.recommend.search import Recommendation, recommend
-from mmpredict.report.notebook import Answer
 from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, regret
+from mmpredict.results.display import Answer
 from mmpredict.results.outcome import Choice, Outcome
 from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records

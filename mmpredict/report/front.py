@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_NAMED = 12
+_LOG_RATIO = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,15 @@ def front_picture(candidates: Sequence[Candidate], x: Axis, y: Axis, recommended
 
 
 def _draw(known: Sequence[Candidate], front: Sequence[Candidate], x: Axis, y: Axis, recommended: str, title: str) -> Figure:
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
     figure = new_figure(6.6, 4.6)
     axes = plain_axes(figure.add_axes((0.105, 0.115, 0.86, 0.71)))
-    for values, scale in (([one.x for one in known], axes.set_xlim), ([one.y for one in known], axes.set_ylim)):
-        low, high = min(values), max(values)
-        margin = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
-        scale(max(0.0, low - margin) if low >= 0 else low - margin, high + margin)
+    (x_scale, *x_limits), (y_scale, *y_limits) = _limits([one.x for one in known]), _limits([one.y for one in known])
+    axes.set(xscale=x_scale, xlim=x_limits, yscale=y_scale, ylim=y_limits)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
     on_front = set(front)
     beaten = [one for one in known if one not in on_front]
     axes.plot([one.x for one in beaten], [one.y for one in beaten], "o", markersize=5, markerfacecolor="white",
@@ -103,6 +107,16 @@ def _draw(known: Sequence[Candidate], front: Sequence[Candidate], x: Axis, y: Ax
     named = [*(one for one in known if one.name == recommended), *(one for one in front if one.name != recommended)][:_MOST_NAMED]
     place_labels(axes, [(one.x, one.y, shorten(one.name, 36)) for one in named], [(one.x, one.y) for one in known])
     return figure
+
+
+def _limits(values: Sequence[float]) -> tuple[str, float, float]:
+    """Kind of axis and its ends, with room around the points: logarithmic where the largest is many times the smallest."""
+    low, high = min(values), max(values)
+    if 0 < low and _LOG_RATIO * low < high:
+        room = (high / low) ** 0.12
+        return "log", low / room, high * room
+    margin = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
+    return "linear", max(0.0, low - margin) if low >= 0 else low - margin, high + margin
 
 
 def _named(axis: Axis) -> str:

@@ -113,6 +113,8 @@ def _shown(panel: _Panel, curves: Sequence[Curve], metrics: Sequence[str]) -> _P
 
 
 def _draw(curves: Sequence[Curve], panels: Sequence[_Panel], quantity: str, title: str) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
     several = len(curves) > 1
     heading_in = _TOP + (_LEGEND if several else 0.0)
     height_in = heading_in + _BOTTOM + len(panels) * _PANEL + (len(panels) - 1) * _GAP
@@ -124,6 +126,8 @@ def _draw(curves: Sequence[Curve], panels: Sequence[_Panel], quantity: str, titl
     for number, panel in enumerate(panels):
         box = (_LEFT / _WIDTH, (top_in - _PANEL) / height_in, (_WIDTH - _LEFT - _RIGHT) / _WIDTH, _PANEL / height_in)
         axes = plain_axes(figure.add_axes(box, xlim=(min(values) - margin, max(values) + margin)))
+        if all(value == int(value) for value in values):
+            axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.set_title(f"{panel.title}, {next(iter(panel.metrics.values()))}" if several else panel.title)
         axes.set_ylabel(f"[{panel.unit}]")
         axes.tick_params(axis="x", labelbottom=number == len(panels) - 1)

@@ -55,7 +55,9 @@ SHOWN = ("makespan_s", "ttft_p95_s", "memory_peak_bytes")
 _ROW, _TOP, _BOTTOM, _LETTER = 0.34, 0.98, 0.5, 0.075
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8}
 _BAR, _FAR = 0.62, 3.0
-"""Height of a bar in its row; how many times the longest bar an interval may reach before the axis cuts it off."""
+"""Height of a bar in its row; how many times the longest bar an interval may reach before it is cut off."""
+_TEXT_FRAC, _BOTH_FRAC = 0.27, 0.46
+"""Part of a panel's width that is kept for the number beside a bar, and for two."""
 
 
 def strategy_picture(
@@ -114,34 +116,35 @@ def _draw_panel(axes: Axes, panel: Panel, predictions: Sequence[Prediction], mea
     values = [value for interval, real in rows for value in (interval.value, real) if math.isfinite(value)]
     bounds = [interval.high for interval, _ in rows if math.isfinite(interval.high)]
     longest = max(values, default=0.0) / panel.scale or 1.0
-    end = (1.6 if measured else 1.35) * max(longest, min(max(bounds, default=0.0) / panel.scale, _FAR * longest))
-    axes.set(xlim=(0.0, end), ylim=(len(rows) - 0.5, -0.5), xlabel=f"[{panel.unit}]")
+    most = max(longest, min(max(bounds, default=0.0) / panel.scale, _FAR * longest))
+    axes.set(xlim=(0.0, most / (1 - (_BOTH_FRAC if measured else _TEXT_FRAC))), ylim=(len(rows) - 0.5, -0.5), xlabel=f"[{panel.unit}]")
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_title(panel.title, pad=5)
     for row, (interval, real) in enumerate(rows):
-        _draw_bar(axes, row, panel, interval, end)
+        _draw_bar(axes, row, panel, interval, most)
         if math.isfinite(real):
             axes.plot(real / panel.scale, row, "D", color=VERMILION, markeredgecolor=INK, markersize=5.5, zorder=4)
         edges = [edge / panel.scale for edge in (interval.value, interval.high, real) if math.isfinite(edge)]
         text = panel.show(interval.value) if math.isfinite(interval.value) else "does not finish"
         text += f", ◆ {panel.show(real)}" if math.isfinite(real) else ""
         beside: dict[str, Any] = {"size": 6.5, "color": QUIET_INK, "va": "center", "bbox": _PAPER}
-        axes.annotate(text, (min(max(edges, default=0.0), 0.8 * end), row), (5, 0), textcoords="offset points", **beside)
+        axes.annotate(text, (min(max(edges, default=0.0), most), row), (5, 0), textcoords="offset points", **beside)
 
 
-def _draw_bar(axes: Axes, row: int, panel: Panel, interval: Interval, end: float) -> None:
+def _draw_bar(axes: Axes, row: int, panel: Panel, interval: Interval, most: float) -> None:
+    """A bar with its interval, which ends in an arrow where it reaches beyond ``most``."""
     if not math.isfinite(interval.value):
         return
     axes.barh(row, interval.value / panel.scale, height=_BAR, color=SKY, zorder=2)
     if math.isnan(interval.low + interval.high):
         return
     low, high = interval.low / panel.scale, interval.high / panel.scale
-    axes.plot([low, min(high, end)], [row, row], color=INK, linewidth=1.2, zorder=3, solid_capstyle="butt")
+    axes.plot([low, min(high, most)], [row, row], color=INK, linewidth=1.2, zorder=3, solid_capstyle="butt")
     for bound in (low, high):
-        if bound <= end:
+        if bound <= most:
             axes.plot([bound, bound], [row - 0.13, row + 0.13], color=INK, linewidth=1.2, zorder=3)
         else:
-            axes.plot(end, row, ">", color=INK, markersize=4, clip_on=False, zorder=3)
+            axes.plot(most, row, ">", color=INK, markersize=4, zorder=3)
 
 
 def _write_heading(figure: Figure, title: str, has_measured: bool, recommended: str) -> None:

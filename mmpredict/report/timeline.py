@@ -70,7 +70,7 @@ def draw_comparison(comparisons: Sequence[PlanComparison], path: Path) -> Path:
     return comparison_picture(comparisons).save(path)
 
 
-def outcome_picture(outcome: Outcome) -> Picture:
+def outcome_timeline(outcome: Outcome) -> Picture:
     """All runs of an outcome: predicted above measured where there are both.
 
     Raises:
@@ -82,9 +82,9 @@ def outcome_picture(outcome: Outcome) -> Picture:
 
 
 def draw_outcome(outcome: Outcome, path: Path) -> Path:
-    """Write ``outcome_picture`` to a file, whose suffix decides the format (errors as ``draw_timeline``)."""
+    """Write ``outcome_timeline`` to a file, whose suffix decides the format (errors as ``draw_timeline``)."""
     picture_format(path)
-    return outcome_picture(outcome).save(path)
+    return outcome_timeline(outcome).save(path)
 
 
 def _pair(comparison: PlanComparison, order: Sequence[str]) -> Block:

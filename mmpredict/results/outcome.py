@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mmpredict.errors import UnknownNameError
 from mmpredict.results.compare import MetricComparison, PlanComparison, compare
+from mmpredict.results.display import Shown, show
 from mmpredict.results.metrics import METRICS, summarize
 from mmpredict.results.prediction import Interval, Prediction
 from mmpredict.results.records import Records
@@ -102,3 +103,18 @@ class Outcome:
                 rows.append((strategy, metric, interval.value, interval.low, interval.high, real, error))
         columns = ["strategy", "metric", "value", "low", "high", "measured", "error_frac"]
         return pandas.DataFrame(rows, columns=columns).set_index(["strategy", "metric"])
+
+    def plot(self, what: str = "strategies") -> Shown:
+        """A picture, which a notebook shows; ``.save("x.svg")`` writes it.
+
+        Args:
+            what: ``strategies`` side by side, ``timeline`` of every run, or ``scatter`` of predicted and measured times.
+
+        Raises:
+            UnknownNameError: no such picture.
+            InputError: nothing was predicted, or measured, that it could show.
+        """
+        return cast("Shown", show("outcome_picture", self, what))
+
+    def _repr_html_(self) -> str:
+        return str(show("outcome_html", self))

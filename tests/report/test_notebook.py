@@ -10,9 +10,9 @@ import pytest
 from outcomes import outcome, prediction, run
 
 from mmpredict.errors import InputError, UnknownNameError
-from mmpredict.report.notebook import Answer
 from mmpredict.report.picture import Picture
 from mmpredict.report.timeline import timeline_picture
+from mmpredict.results.display import Answer
 from mmpredict.results.metrics import METRICS
 from mmpredict.results.outcome import Outcome
 
@@ -27,7 +27,7 @@ class Question(Answer):
 
 def test_a_prediction_shows_itself() -> None:
     one = prediction("quick")
-    assert one.plot()._repr_png_() == timeline_picture([("quick", run())]).render("png")
+    assert one.plot()._repr_png_() == timeline_picture([("quick", run())], "Predicted run").render("png")
     html = one._repr_html_()
     assert "quick" in html and "5.00 s" in html and "4.50 – 5.50 s" in html and "<html" not in html
     assert json.loads(one.to_json())["strategy"] == "quick"

@@ -12,11 +12,13 @@ from outcomes import outcome, prediction, run, texts
 from mmpredict.errors import InputError
 from mmpredict.report.front import Axis, Candidate, front_picture, pareto_front
 from mmpredict.report.load_curve import Curve, Point, curve_picture
+from mmpredict.report.memory_picture import memory_picture
 from mmpredict.report.picture import Picture
 from mmpredict.report.scatter import Pair, scatter_picture, time_pairs
 from mmpredict.report.strategies import strategy_picture
-from mmpredict.report.timeline import outcome_picture, timeline_picture
+from mmpredict.report.timeline import outcome_timeline, timeline_picture
 from mmpredict.results.columns import StateRow
+from mmpredict.results.estimate import NOTHING, Estimate, InstanceEstimate, Parts, PoolEstimate, Span
 from mmpredict.results.metrics import METRICS
 from mmpredict.results.prediction import Interval, Prediction
 from mmpredict.units import GIB
@@ -40,16 +42,29 @@ def candidates() -> list[Candidate]:
     return [Candidate("a", 1.0, 9.0), Candidate("b", 2.0, 4.0), Candidate("beaten", 3.0, 5.0), Candidate("c", 4.0, 1.0)]
 
 
+def room(size_bytes: float) -> Estimate:
+    """Two instances of half the size each, in a memory of 20 GB."""
+    parts, half = Parts(weights=size_bytes / 2), Span(size_bytes / 2, 0.45 * size_bytes, 0.6 * size_bytes)
+    layers = (0, 0, None, 0)
+    instances = tuple(
+        InstanceEstimate(name, name, 1, 1, 4096, 4096, 1, True, 512, "f16", "f16", True, *layers, parts, Parts(), 0.0, half, NOTHING, "")
+        for name in ("one", "two")
+    )
+    pool = PoolEstimate("RAM", half + half, 0.0, 0.0, Span.exact(20e9), 24e9, "a test")
+    return Estimate("bench", "llama-server", instances, (pool,))
+
+
 PICTURES: dict[str, Callable[[], Picture]] = {
     "strategies": lambda: strategy_picture(outcome().predictions, {}, "quick"),
     "strategies measured": lambda: strategy_picture(
         outcome(1.1).predictions, {one.strategy: one.measured for one in outcome(1.1).comparisons}, "quick"
     ),
-    "timeline": lambda: outcome_picture(outcome()),
-    "timelines measured": lambda: outcome_picture(outcome(1.1)),
+    "timeline": lambda: outcome_timeline(outcome()),
+    "timelines measured": lambda: outcome_timeline(outcome(1.1)),
     "scatter": lambda: scatter_picture(time_pairs(outcome(1.4).comparisons)),
     "load curve": lambda: curve_picture([curve()], "requests/s", "Load curve"),
     "load curves": lambda: curve_picture([curve(), curve("sequential", 3.0)], "requests/s", "Load curves"),
+    "room": lambda: memory_picture([("small", room(4e9)), ("large", room(40e9))]),
     "front": lambda: front_picture(candidates(), Axis("makespan [s]"), Axis("memory [GiB]"), "b"),
 }
 
@@ -119,6 +134,7 @@ def test_an_interval_that_reaches_far_leaves_the_rest_readable() -> None:
     with house_style():
         axes = strategy_picture([prediction("quick"), wide], metrics=["makespan_s"]).draw().axes[0]
     assert 15.0 < axes.get_xlim()[1] < 30.0
+    assert [line.get_marker() for line in axes.lines].count(">") == 1, "and says that it reaches further"
 
 
 def test_scatter_counts_what_is_near_and_names_what_is_far() -> None:
@@ -205,3 +221,19 @@ def test_a_timeline_shows_who_waits_and_what_is_idle() -> None:
 )
 def test_time_is_in_a_unit_that_people_use(factor: float, label: str) -> None:
     assert label in texts(timeline_picture([("run", run(factor))]))
+
+
+def test_what_takes_the_room_is_told_with_its_verdict() -> None:
+    from mmpredict.report.style import house_style
+
+    found = texts(PICTURES["room"]())
+    assert {"small", "large", "one", "two", "what models may take"} <= set(found)
+    assert "3.73 GiB of 18.63 GiB" in found and "37.25 GiB of 18.63 GiB" in found
+    assert found.count("fits") == 1 and found.count("does not fit") == 1
+    with house_style():
+        axes = PICTURES["room"]().draw().axes[0]
+    widths = [bar.get_width() * GIB for bar in axes.patches]
+    assert widths == pytest.approx([2e9, 2e9, 20e9, 20e9])
+    assert [bar.get_x() * GIB for bar in axes.patches] == pytest.approx([0.0, 2e9, 0.0, 20e9])
+    with pytest.raises(InputError, match="no estimate"):
+        memory_picture([])
