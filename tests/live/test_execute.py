@@ -22,7 +22,7 @@ from mmpredict.calibrate import tasks
 from mmpredict.calibrate.bench import Bench, together
 from mmpredict.calibrate.company import SetUp
 from mmpredict.calibrate.fit import fit
-from mmpredict.calibrate.protocol import LARGE, Protocol
+from mmpredict.calibrate.protocol import EXPERTS, HEADS, LARGE, Protocol
 from mmpredict.calibrate.run import Calibration
 from mmpredict.cost.chain import CalibratedSource, CostModel
 from mmpredict.cost.coefficients import Coefficients
@@ -95,7 +95,7 @@ class ShortProtocol(Protocol):
 
     @property
     def models(self) -> tuple[str, ...]:
-        return tuple(name for name in super().models if LARGE not in name)
+        return tuple(name for name in super().models if not any(probe in name for probe in (LARGE, HEADS, EXPERTS)))
 
 
 @pytest.fixture(scope="module")
