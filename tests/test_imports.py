@@ -58,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "api": _EVERYTHING - {"cli", "demo", "compat"},
     "demo": _EVERYTHING - {"cli"},
     "cli": _EVERYTHING,
+    "__main__": {"cli"},
     "": {"api", "compat", "errors", "scenario", "sizing"},  # the public names
 }
 

@@ -133,6 +133,18 @@ class Company:
         plan = Plan(strategy, tuple(instances), tuple(Stage(tuple(one.seat.plan.name for one in group)) for group in groups))
         return self._simulated(plan, groups, draws, waited_for)
 
+    def here_s(self, played: Played, label: str) -> float:
+        """How long a model's batch takes alone on the machine in the place that it has in a company [s]."""
+        of_label = {one.label: one for one in self.asked}
+        stage = next(stage for stage in played.plan.stages if label in stage.instances)
+        group = self._must_fit([(of_label[name], played.plan.instance(name)) for name in stage.instances])
+        [mine] = [placed for placed in group if placed.seat.plan.name == label]
+        plan = Plan("alone", (mine.seat.plan,), (Stage((label,)),))
+        source = replace(self._source([group]), loading=False)
+        workload = Workload(tuple(of_label[label].work.requests(label)))
+        records = simulate(plan, workload, {label: mine.seat.spec}, source.costs(Draw()), self.platform.ram_bytes)
+        return max(row.finish_s for row in records.requests)
+
     def _ordered(self, strategy: str, alone_s: Mapping[str, float]) -> list[str]:
         """Labels in the order in which a strategy takes them: as given where they run one by one, else whatever was given."""
         if strategy == "sequential":
@@ -157,13 +169,16 @@ class Company:
     def _placed(self, group: Sequence[tuple[Asked, InstancePlan]]) -> list[Placed] | None:
         try:
             return self._must_fit(group)
-        except DoesNotFitError:
+        except (DoesNotFitError, InputError):  # or nothing is known of the processor that takes what is too much
             return None
 
     def _must_fit(self, group: Sequence[tuple[Asked, InstancePlan]]) -> list[Placed]:
         threads = [plan.threads for _, plan in group]
         if sum(threads) <= self.platform.cores:  # a strategy that divides the cores: among those that are there
             threads = divide_threads(self.platform.cores, len(group))
+        on_gpu = sum(one.config.processor != "cpu" for one, _ in group) if self.platform.on_gpu else 0
+        room = max(1, self.platform.cores - on_gpu)  # a server that drives the GPU keeps a core
+        threads = [min(count, room) for count in threads]
         seats = [
             Seat(
                 member(one.spec, one.label),
@@ -315,5 +330,3 @@ class CompanyCosts:
 def _instance(costs: MachineCosts, placed: Placed) -> ServerCost:
     plan = placed.seat.plan
     return costs.instance(placed.seat.spec, plan.threads, plan.spincount, plan.cache)
-
-

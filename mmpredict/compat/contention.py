@@ -82,11 +82,11 @@ class StatedContention:
 
     def applied(self, sharing: Sharing) -> Sharing:
         """The law with these parameters; those of a GPU say nothing where the CPU works alone."""
-        cpu = {name: value for name, value in self.values.items() if name in _OF_THE_CPU}
+        cpu: dict[str, Any] = {name: value for name, value in self.values.items() if name in _OF_THE_CPU}
         if isinstance(sharing, Contention):
             return replace(sharing, **cpu)
         if isinstance(sharing, MachineSharing):
-            gpu = {name: value for name, value in self.values.items() if name in _OF_THE_GPU}
+            gpu: dict[str, Any] = {name: value for name, value in self.values.items() if name in _OF_THE_GPU}
             return replace(sharing, cpu=replace(sharing.cpu, **cpu), **gpu)
         return sharing
 

@@ -1,8 +1,8 @@
 """The single-model predictor of the multi-model execution guide: throughput, latency and memory of one model on one platform.
 
-The guide's interface with its names and units; what is behind it is the cost model and the simulator of this project, with a company
-of one that is loaded already, so every figure has an interval and a source, and a model or platform that is not known is an error
-instead of a guess.
+The guide's interface with its names and units; what is behind it is the cost model and the simulator of this project, with a
+company of one that is loaded already, so every figure has an interval and a source, and a model or platform that is not known is
+an error instead of a guess.
 """
 
 from __future__ import annotations
@@ -93,5 +93,3 @@ class PerformancePredictor:
             "hardware": platform.name,
             "source": "; ".join(played.prediction.provenance),
         }
-
-

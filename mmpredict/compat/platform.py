@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 
 from mmpredict.compat.model_config import Limits, Processor
-from mmpredict.compat.servers import StatedServer, Stated
+from mmpredict.compat.servers import Stated, StatedServer
 from mmpredict.compat.work import Member
 from mmpredict.cost.chain import CalibratedSource
 from mmpredict.cost.draw import Draw
@@ -73,6 +73,7 @@ class Platform:
 
     Attributes:
         cores: of the CPU that may be used [1].
+        word: as it was asked for.
         name: of the machine.
         limits: what may be used.
         on_gpu: whether models run on a GPU unless they ask for the CPU.
@@ -94,6 +95,7 @@ class Platform:
         self._own = None if own is None else CalibratedSource(own)
         backend = backend or _BACKEND_OF.get(word.strip().lower())
         self._machine = None if own is not None else UncalibratedMachine(profile, backend, limits.compute_frac)
+        self.word = word
         self.name = profile.full_name
         self.cores = max(1, int(limits.compute_frac * profile.cpu.cores + 1e-9))
         self.limits = limits
@@ -113,7 +115,9 @@ class Platform:
         """
         for seat in company:
             if seat.processor == "gpu" and not self.on_gpu:
-                raise InputError(f"{seat.plan.name} shall run on a GPU, which {self.name} has not; leave 'processor' out or say cpu")
+                raise InputError(
+                    f"{seat.plan.name} shall run on a GPU, which {self.name} has not; leave 'processor' out or say cpu"
+                )
         known = [seat for seat in company if seat.stated is None]
         machine = self._machine
         if machine is None:
@@ -121,7 +125,9 @@ class Platform:
         else:
             served = machine.place([_planned(seat) for seat in known])
             placed = {
-                seat.plan.name: Placed(seat, _published(machine, seat, one), sum(part.prices.decode_pass_s(1) for part in one.parts))
+                seat.plan.name: Placed(
+                    seat, _published(machine, seat, one), sum(part.prices.decode_pass_s(1) for part in one.parts)
+                )
                 for seat, one in zip(known, served, strict=True)
             }
         return [placed.get(seat.plan.name) or Placed(seat, self._stated(seat)) for seat in company]

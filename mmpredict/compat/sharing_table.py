@@ -1,8 +1,9 @@
 """The guide's table of model types that share tensors: applied as it is stated, and marked as assumed.
 
-Nothing in it is physical: processes of different models share nothing (``strategy.tensor_sharing``). A type's ``memory_reduction`` is
-read as the part of such a model's memory that it has in common with models of compatible types, and ``sharing_efficiency`` as the part
-of its work. What k others have in common with it is there once for all of them, so that each counts::
+Nothing in it is physical: processes of different models share nothing (``strategy.tensor_sharing``). A type's
+``memory_reduction`` is read as the part of such a model's memory that it has in common with models of compatible types, and
+``sharing_efficiency`` as the part of its work. What k others have in common with it is there once for all of them, so that each
+counts::
 
     1 − part · k / (k + 1)
 

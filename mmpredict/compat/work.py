@@ -1,8 +1,8 @@
 """What a batch is made of: which model, how many tokens go in and come out, on which server.
 
 Every model is a server of the simulator. A language model answers requests. An encoder of texts, images or sound is asked for
-one "token", which is its vector: nobody decodes. A model that takes its input in whole and then writes does both, one after the other
-(``cost.encoder_decoder``). The inputs of a batch are there at the same moment, and nothing is sent over HTTP.
+one "token", which is its vector: nobody decodes. A model that takes its input in whole and then writes does both, one after the
+other (``cost.encoder_decoder``). The inputs of a batch are there at the same moment, and nothing is sent over HTTP.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Models that take an input in whole and then write: translation (T5) and speech (Whisper), as the simulator's servers.
 
-Two halves, each priced as a model of its own. The encoder sees all of its input at once, as BERT does; the decoder works token by token,
-and each of its tokens attends to the encoder's outputs and to the decoder's tokens before it::
+Two halves, each priced as a model of its own. The encoder sees all of its input at once, as BERT does; the decoder works token by
+token, and each of its tokens attends to the encoder's outputs and to the decoder's tokens before it::
 
     cells of a token = inputs + tokens before it
 

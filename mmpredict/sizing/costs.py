@@ -73,7 +73,8 @@ class UncalibratedMachine:
         self.machine = find_machine(profile)
         self._choices: dict[ProcessorClass, Choice] = {}
         self._prices: dict[tuple[str, float, ProcessorClass, int, Conditions], PublishedPrices] = {}
-        self._choice("gpu" if self.machine.device is not None else "cpu")
+        self._main: ProcessorClass = "gpu" if self.machine.device is not None else "cpu"
+        self._choice(self._main)
 
     def source(self, companies: Sequence[Sequence[PlannedServer]], check: bool = True) -> PublishedSource:
         """Costs of the servers of a plan.
@@ -94,7 +95,7 @@ class UncalibratedMachine:
                 if len(one.parts) > 1:
                     notes.append(f"{planned.spec.name}: {DOUBT}")
         kinds = sorted({part.kind for one in served.values() for part in one.parts}, reverse=True)
-        main = self._choice(kinds[0] if kinds else "cpu").rates
+        main = self._choice(kinds[0] if kinds else self._main).rates
         return PublishedSource(
             machine=self.machine.name,
             cores=self._profile.cpu.cores,

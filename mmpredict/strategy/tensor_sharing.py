@@ -1,11 +1,11 @@
 """What models that are resident together share physically, and what it saves.
 
-- Processes that map the same file share its pages, as far as the CPU uses them in place: not what it copies into a layout of its own,
-  and not what is uploaded to a GPU, where every process has its own.
+- Processes that map the same file share its pages, as far as the CPU uses them in place: not what it copies into a layout of its
+  own, and not what is uploaded to a GPU, where every process has its own.
 - Processes of one engine share the pages of its program and libraries.
 - A beginning of a prompt that is still in a slot's cache is not evaluated again.
-- Different models share nothing, however alike they are, and an encoder of images or sound that two models have in common is loaded by
-  each of their servers: no engine that this project knows holds it once.
+- Different models share nothing, however alike they are, and an encoder of images or sound that two models have in common is
+  loaded by each of their servers: no engine that this project knows holds it once.
 
 Measured (proportional set size, Q8_0 of 0.5B on a CPU): one server 509 MiB, two of them 291 MiB each.
 """
@@ -74,9 +74,7 @@ def tensor_sharing(
         costs: of the machine.
         records: of a run of the plan, for what was reused of prompts; without them nothing is counted.
     """
-    servers = {
-        one.name: costs.instance(specs[one.model], one.threads, one.spincount, one.cache) for one in plan.instances
-    }
+    servers = {one.name: costs.instance(specs[one.model], one.threads, one.spincount, one.cache) for one in plan.instances}
     files = {one.name: specs[one.model].file for one in plan.instances}
     stages = [sorted(stage.instances) for stage in plan.stages]
     together = [together_bytes([(files[name], servers[name]) for name in names]) for names in stages]
@@ -106,11 +104,15 @@ def together_bytes(residents: Sequence[tuple[str, ServerCost]]) -> tuple[float, 
         residents: file and cost of each.
     """
     mapped: dict[str, float] = {}
+    saved = 0.0
     for file, server in residents:
+        again = min(mapped.get(file, 0.0), server.memory.mapped)
         mapped[file] = max(mapped.get(file, 0.0), server.memory.mapped)
-    own = [server.memory.private - server.program_bytes + server.device_bytes for _, server in residents]
-    shared = sum(mapped.values()) + max((server.program_bytes for _, server in residents), default=0.0)
-    return sum(own) + shared, sum(server.memory.total + server.device_bytes for _, server in residents)
+        saved += again
+    programs = [server.program_bytes for _, server in residents]
+    saved += sum(programs) - max(programs, default=0.0)
+    whole = sum(server.memory.total + server.device_bytes for _, server in residents)
+    return whole - saved, whole
 
 
 def _prompt_ratio(records: Records, prices: Mapping[str, StepPrices]) -> float:
