@@ -62,19 +62,12 @@ def contention_factors(played: Played, alone_s: Mapping[str, float], here_s: Map
 
 def sharing_benefits(company: Company, played: Played, alone_s: Mapping[str, float]) -> dict[str, Any]:
     """Memory and work with sharing ÷ without, and what shares with what."""
-    names = {one.label: one.config.name for one in company.asked}
     physical: list[dict[str, Any]] = [
-        {
-            "models": [names[pair.first], names[pair.second]],
-            "what": pair.what,
-            "memory": pair.size_bytes / MEGABYTE,
-            "assumed": False,
-        }
+        {"models": [pair.first, pair.second], "what": pair.what, "memory": pair.size_bytes / MEGABYTE, "assumed": False}
         for pair in played.sharing.pairs
     ]
     stated: list[dict[str, Any]] = [
-        {"models": [names[first], names[second]], "what": "types that the table calls compatible", "assumed": True}
-        for first, second in played.table_pairs
+        {"models": list(pair), "what": "types that the table calls compatible", "assumed": True} for pair in played.table_pairs
     ]
     work = sum(alone_s.values())
     left = sum(
@@ -83,7 +76,7 @@ def sharing_benefits(company: Company, played: Played, alone_s: Mapping[str, flo
     return {
         "memory_benefit": min(1.0, played.memory_bytes / played.sharing.unshared_bytes),
         "compute_benefit": left / work * played.sharing.compute_ratio if played.table_pairs else played.sharing.compute_ratio,
-        "compatible_pairs": len({tuple(sorted(one["models"])) for one in (*physical, *stated)}),
+        "compatible_pairs": len({tuple(one["models"]) for one in (*physical, *stated)}),
         "pairs": sorted([*physical, *stated], key=lambda one: (one["models"], one["what"])),
         "not_shared": list(played.sharing.reasons),
         "assumed": bool(played.table_pairs),

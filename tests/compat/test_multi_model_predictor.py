@@ -194,6 +194,17 @@ def test_a_recommendation_is_within_the_limits() -> None:
     assert all(one["combined_memory"] <= 1300 for one in found["all_predictions"].values())
 
 
+def test_what_is_shared_is_pages_of_one_file_on_a_cpu() -> None:
+    three = [{"model_name": "llama3.2:1b"}] * 3
+    found = predict(three, "cpu")["sharing_benefits"]
+    assert found["compatible_pairs"] == 3 and not found["assumed"]
+    assert found["pairs"][0]["models"] == ["llama3.2:1b", "llama3.2:1b#2"]
+    assert found["pairs"][0]["memory"] == pytest.approx(1313, rel=0.01)  # MB
+    assert found["memory_benefit"] < 0.5
+    assert predict(configs(), "cpu")["sharing_benefits"]["compatible_pairs"] == 0
+    assert predict(three, "cuda")["sharing_benefits"]["memory_benefit"] > 0.8
+
+
 def test_mistakes_are_named() -> None:
     good = configs()
     for models, words in (
