@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from mmpredict.compat.company_costs import CompanySource
 from mmpredict.compat.contention import Slowdowns, StatedContention
 from mmpredict.compat.model_config import ModelConfig
 from mmpredict.compat.platform import Placed, Platform, Seat
-from mmpredict.compat.servers import AdjustedServer, Adjustment, Stated
+from mmpredict.compat.servers import Adjustment, Stated
 from mmpredict.compat.sharing_table import SharingTable
 from mmpredict.compat.work import Work, member
-from mmpredict.cost.contention import Contention, Sharing
 from mmpredict.cost.draw import Draw
-from mmpredict.cost.memory import Touched
-from mmpredict.cost.server_cost import CostSource, MachineCosts, ServerCost
+from mmpredict.cost.server_cost import MachineCosts, ServerCost
 from mmpredict.errors import DoesNotFitError, InputError
-from mmpredict.models.cache import CacheOptions
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.prediction import Prediction
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
@@ -248,83 +246,6 @@ class Company:
         """What a pass takes where the model has the machine to itself [s]."""
         seat = next(p.seat for group in groups for p in group if p.seat.plan.name == one.label)
         return self.platform.place([seat])[0].pace_s
-
-
-@dataclass(frozen=True, slots=True)
-class CompanySource:
-    """Costs of a company (see ``CostSource``): its own servers on the machine of another source.
-
-    Attributes:
-        base: what is known of the machine.
-        placed: label → member in its place.
-        adjustments: label → what is stated of it.
-        cores: that may be used [1].
-        contention: stated parameters.
-        once_bytes: what every server has that is there once [bytes].
-        loading: whether loads take time.
-    """
-
-    base: CostSource
-    placed: Mapping[str, Placed]
-    adjustments: Mapping[str, Adjustment]
-    cores: int
-    contention: StatedContention | None
-    once_bytes: float
-    loading: bool
-
-    @property
-    def on_cpu(self) -> bool:
-        """See ``CostSource``."""
-        return self.base.on_cpu
-
-    @property
-    def provenance(self) -> tuple[str, ...]:
-        """See ``CostSource``."""
-        return self.base.provenance
-
-    def costs(self, draw: Draw) -> MachineCosts:
-        """Costs of one run."""
-        return CompanyCosts(self, self.base.costs(draw), draw)
-
-    def doubts(self, specs: Sequence[ModelSpec], several: bool) -> tuple[str, ...]:
-        """See ``CostSource``."""
-        return self.base.doubts([spec for spec in specs if spec.tensors], several)
-
-
-class CompanyCosts:
-    """Costs of a company in one run (see ``MachineCosts``): batches are handed over at once, by nobody's network.
-
-    Args:
-        source: the company.
-        base: costs of the machine.
-        draw: the run's luck.
-    """
-
-    def __init__(self, source: CompanySource, base: MachineCosts, draw: Draw) -> None:
-        self._source, self._base, self._draw = source, base, draw
-        shared = base.sharing
-        if isinstance(shared, Contention):
-            shared = replace(shared, cores=source.cores)
-        self.sharing: Sharing = source.contention.applied(shared) if source.contention else shared
-        self.request_s = 0.0
-        self.latency_s = 0.0
-        self.lateness: Callable[[], float] = lambda: 0.0
-
-    def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
-    ) -> ServerCost:
-        """Costs of one member's server, in the place that it has."""
-        label = getattr(spec, "label", "")
-        if label not in self._source.placed:
-            raise InputError(f"{spec.name} is no member of this company; this is a defect")
-        made = self._source.placed[label].server(self._draw, self._base)
-        server = AdjustedServer(made, self._source.adjustments[label], self._source.loading)
-        server.program_bytes += min(self._source.once_bytes, server.memory.process - server.program_bytes)
-        return server
-
-    def stacked(self, spinning: Sequence[str]) -> set[str]:
-        """See ``MachineCosts``."""
-        return self._base.stacked(spinning)
 
 
 def _instance(costs: MachineCosts, placed: Placed) -> ServerCost:
