@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,9 +66,15 @@ def simulate(
     run = _Run(plan, specs, costs, memory_capacity_bytes, cold, site or Site(memory_capacity_bytes), watch=watch)
     follow = any(request.after for request in workload.requests)
     run.through(workload.requests, Counter(instance_of.values()), touched, run.result.requests.append, follow)
-    for time_s, cores in run.machine.cores_log:
-        run.result.states.append(StateRow(time_s, "cores", cores, run.machine.cores))
+    run.result.states += _states(run.machine)
     return run.result.sort()
+
+
+def _states(machine: Machine) -> Iterator[StateRow]:
+    """What was in use of each resource that the run used at all."""
+    for resource, capacity in (("cores", machine.cores), ("gpu", 1.0), ("bandwidth", 1.0)):
+        if any(getattr(use, resource) for _, use in machine.use_log):
+            yield from (StateRow(time_s, resource, getattr(use, resource), capacity) for time_s, use in machine.use_log)
 
 
 def simulate_stream(
