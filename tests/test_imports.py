@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "sizing": {*_FACTS, "cost", "results", "recommend"},
     "live": {*_FACTS, "results", "simulation"},
     "calibrate": {*_GROUND, "live", "cost", "hardware", "models", "results", "simulation.plan"},
-    "validation": {*_SIMULATION, "live", "calibrate"},
+    "validation": {*_SIMULATION, "strategy", "scenario", "live", "calibrate"},
     "report": {*_GROUND, "results"},
     "scenario": {*_SIMULATION, "strategy"},
     "compat": {*_FACTS, "cost", "results", "sizing"},
