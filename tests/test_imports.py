@@ -57,7 +57,8 @@ ALLOWED: dict[str, set[str]] = {
     "compat": {*_FACTS, "cost", "results", "sizing"},
     "api": _EVERYTHING - {"cli", "demo", "compat"},
     "demo": _EVERYTHING - {"cli"},
-    "cli": _EVERYTHING,
+    "suite": _EVERYTHING - {"cli", "demo", "compat", "calibrate", "validation", "report"} | {"suite"},
+    "cli": _EVERYTHING | {"suite"},
     "": {"api", "compat", "errors", "scenario", "sizing"},  # the public names
 }
 

@@ -24,6 +24,7 @@ class VariantResult:
         why_not: why nothing could be predicted; empty when it could.
         warnings: what to know before trusting the numbers.
         measured: measure → value of a real run; empty when it was simulated only.
+        draws: measure → its value in every draw; draws of the same number share their luck.
     """
 
     name: str
@@ -33,6 +34,7 @@ class VariantResult:
     why_not: str = ""
     warnings: tuple[str, ...] = ()
     measured: Mapping[str, float] = field(default_factory=dict)
+    draws: Mapping[str, tuple[float, ...]] = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -60,6 +62,7 @@ class Judgement:
         whose: whether the document states it, or it was added.
         predicted: in the measure's unit.
         measured: ``nan`` when it was simulated only.
+        excess: of the prediction over the bound, with its 80 % interval; where the bound is another variant's, draw by draw.
     """
 
     variant: str
@@ -69,7 +72,8 @@ class Judgement:
     bound_of: str
     whose: Literal["document", "ours"]
     predicted: Interval
-    measured: float = math.nan
+    measured: float
+    excess: Interval
 
     @property
     def verdict(self) -> Verdict:
@@ -78,8 +82,8 @@ class Judgement:
 
     @property
     def sure(self) -> bool:
-        """Whether all of the interval gives the same verdict."""
-        return self._good(self.predicted.low) == self._good(self.predicted.high) == self._good(self.predicted.value)
+        """Whether all of the interval lies on one side of the bound."""
+        return self.excess.low > 0 or self.excess.high < 0 or self.excess.low == self.excess.high
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -105,7 +109,7 @@ class SuiteTestResult:
     """One test.
 
     Attributes:
-        id, phase, title, asks, stated: as the suite has them.
+        id, phase, title, asks, stated, note: as the suite has them.
         variants: ways of asking, with what they came to.
         judgements: one per criterion.
     """
@@ -115,6 +119,7 @@ class SuiteTestResult:
     title: str
     asks: str
     stated: str
+    note: str
     variants: tuple[VariantResult, ...]
     judgements: tuple[Judgement, ...]
 
@@ -137,6 +142,7 @@ class SuiteTestResult:
             "title": self.title,
             "asks": self.asks,
             "stated": self.stated,
+            "note": self.note,
             "verdict": self.verdict,
             "stated_by_document": self.stated_by_document,
             "variants": [variant.to_dict() for variant in self.variants],

@@ -46,7 +46,7 @@ def _count(variant: CountVariant, hardware: str, budget_bytes: float | None) -> 
     pool, found = one.pools[tightest], counts[tightest]
     each = _minus(two.pools[tightest].needed, pool.needed)
     left = pool.usable.value - pool.needed.value - (found.value - 1) * each.value
-    binds = f"one more needs {format_bytes(each.value if found.value else pool.needed.value)}, {format_bytes(left)} of {pool.name} remain"
+    binds = f"one more needs {format_bytes(each.value)}, {format_bytes(left)} of {pool.name} remain"
     if not found.value:
         binds = f"one needs {format_bytes(pool.needed.value)}, there are {format_bytes(pool.usable.value)} of {pool.name}"
     return VariantResult(variant.name, {"count": found, "each_bytes": _interval(each)}, binds)

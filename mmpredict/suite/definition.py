@@ -117,6 +117,7 @@ class SuiteTest(Strict):
         phase, title: where it stands in the document, and its name.
         asks: the question.
         stated: what the document expects.
+        note: how it is imitated, and what is not; empty where nothing needs saying.
         variants: ways of asking.
         criteria: what makes it pass.
     """
@@ -126,6 +127,7 @@ class SuiteTest(Strict):
     title: str
     asks: str
     stated: str
+    note: str = ""
     variants: tuple[Variant, ...] = Field(min_length=1)
     criteria: tuple[Criterion, ...] = Field(min_length=1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from mmpredict.workload.request import Workload
 
 SHOWN = ("makespan_s", "ttft_p50_s", "e2e_p50_s", "e2e_p95_s", "throughput_tokens_per_s", "memory_peak_bytes")
 """Measures of every run, besides those that criteria ask for."""
+PARALLEL, DIVIDED = "parallel", "parallel-divided"
 NOTHING = Interval(math.nan, math.nan, math.nan)
 
 Progress = Callable[[str, float], None]
@@ -121,13 +122,15 @@ class _Run:
             names = [one.measure for one in test.criteria if variant.name in (one.variant, one.at_most_of)]
             variants[variant.name] = self._variant(variant, names)
         judgements = tuple(_judged(one, variants) for one in test.criteria)
-        return SuiteTestResult(test.id, test.phase, test.title, test.asks, test.stated, tuple(variants.values()), judgements)
+        return SuiteTestResult(
+            test.id, test.phase, test.title, test.asks, test.stated, test.note, tuple(variants.values()), judgements
+        )
 
     def _variant(self, variant: Variant, names: Iterable[str]) -> VariantResult:
         if not isinstance(variant, RunVariant):
             return capacity(variant, self.hardware, self.budget_bytes)
         scenario = variant.scenario
-        (plan,) = scenario.plans(self.profile.cpu.cores)
+        plan = self._plan(scenario)
         specs, workload = self._specs(scenario), scenario.workload()
         wanted = tuple(dict.fromkeys((*names, *SHOWN)))
         try:
@@ -137,6 +140,14 @@ class _Run:
         if self.options.live and not plan.on_demand:
             found = replace(found, measured=self._measured(scenario, plan, specs, workload, wanted))
         return found
+
+    def _plan(self, scenario: Scenario) -> Plan:
+        """The scenario's one plan; servers that would spin for the same cores of a CPU have these divided among them."""
+        on_cpu = self.machine is None or self.machine.machine.device is None
+        if on_cpu and scenario.strategies == (PARALLEL,):
+            scenario = scenario.model_copy(update={"strategies": (DIVIDED,)})
+        (plan,) = scenario.plans(self.profile.cpu.cores)
+        return plan
 
     def _specs(self, scenario: Scenario) -> dict[str, ModelSpec]:
         """The models; for a real run those without a file as stand-ins of random weights."""
@@ -167,13 +178,10 @@ class _Run:
             simulate(plan, workload, specs, source.costs(Draw(seed, number)), capacity_bytes, scenario.cold, site)
             for number in range(draws)
         ]
-        values = {}
-        for one in wanted:
-            numbers = [measure(records, one) for records in drawn]
-            low, middle, high = (float(value) for value in np.quantile(numbers, [0.1, 0.5, 0.9]))
-            values[one] = Interval(middle, low, high)
+        numbers = {one: tuple(measure(records, one) for records in drawn) for one in wanted}
+        values = {one: _interval(found) for one, found in numbers.items()}
         self.provenance.extend(checked.provenance)
-        return VariantResult(name, values, binds(checked.records), warnings=checked.warnings)
+        return VariantResult(name, values, binds(checked.records), warnings=checked.warnings, draws=numbers)
 
     def _measured(
         self, scenario: Scenario, plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload, wanted: Iterable[str]
@@ -185,14 +193,24 @@ class _Run:
 
 
 def _judged(criterion: Criterion, variants: Mapping[str, VariantResult]) -> Judgement:
-    own = variants[criterion.variant]
-    least = criterion.at_least is not None
-    bound = criterion.at_least if criterion.at_least is not None else criterion.at_most
-    measured = own.measured.get(criterion.measure, math.nan)
+    own, name = variants[criterion.variant], criterion.measure
+    predicted, measured = own.values.get(name, NOTHING), own.measured.get(name, math.nan)
     if criterion.at_most_of:
         other = variants[criterion.at_most_of]
-        real = other.measured.get(criterion.measure, math.nan)
-        bound = other.values.get(criterion.measure, NOTHING).value if math.isnan(real) else real
-    predicted = own.values.get(criterion.measure, NOTHING)
-    limit = math.nan if bound is None else bound
-    return Judgement(criterion.variant, criterion.measure, least, limit, criterion.at_most_of, criterion.whose, predicted, measured)
+        bound = other.measured.get(name, other.values.get(name, NOTHING).value)
+        pairs = zip(own.draws.get(name, ()), other.draws.get(name, ()), strict=False)
+        excess = _interval([mine - yours for mine, yours in pairs])
+    else:
+        stated = criterion.at_least if criterion.at_most is None else criterion.at_most
+        bound = math.nan if stated is None else stated
+        excess = Interval(predicted.value - bound, predicted.low - bound, predicted.high - bound)
+    least = criterion.at_least is not None
+    return Judgement(criterion.variant, name, least, bound, criterion.at_most_of, criterion.whose, predicted, measured, excess)
+
+
+def _interval(values: Sequence[float]) -> Interval:
+    """Median and central 80 %; ``nan`` where nothing is known, or not in every draw."""
+    if not values:
+        return NOTHING
+    low, middle, high = (float(value) for value in np.quantile(values, [0.1, 0.5, 0.9]))
+    return Interval(middle, low, high)
