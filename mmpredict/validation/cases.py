@@ -13,6 +13,7 @@ from mmpredict.models.resolve import resolve
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import NAN, ActivityRow, RequestRow, StateRow
 from mmpredict.results.records import Records
+from mmpredict.simulation.dispatch import assign
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.validation.serving import ServingCase
 from mmpredict.workload.request import Request, Workload
@@ -58,6 +59,9 @@ def case_from_dict(data: Mapping[str, Any]) -> ServingCase:
     specs: dict[str, ModelSpec] = {str(name): resolve(str(model)) for name, model in dict(data["models"]).items()}
     workload = Workload(_REQUESTS.validate_python(data["requests"]))
     metrics = tuple(str(metric) for metric in data["metrics"])
+    assign(plan, workload)
+    if unknown := [instance.model for instance in plan.instances if instance.model not in specs]:
+        raise InputError(f"{unknown[0]!r} is not among its models")
     return ServingCase(str(data["group"]), str(data["name"]), plan, workload, specs, metrics)
 
 
