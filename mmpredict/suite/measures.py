@@ -64,7 +64,7 @@ def binds(records: Records) -> str:
     shown = sorted((-part_s / total_s, what) for what, part_s in parts.items() if part_s / total_s >= 0.05)
     said = [f"{what} {-share:.0%}" for share, what in shown]
     if evictions := measure(records, "evictions"):
-        said.append(f"{evictions:.0f} evictions")
+        said.append(f"evictions: {evictions:.0f}")
     return ", ".join(said)
 
 

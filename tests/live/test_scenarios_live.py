@@ -22,8 +22,7 @@ def test_a_scenario_is_run_and_kept(small_model: Path, tmp_path: Path, monkeypat
     load = {"kind": "closed", "users": 1, "requests_per_user": 2, "model": MODEL, "prompt_tokens": 24, "output_tokens": 4}
     scenario = Scenario.model_validate({"strategies": ["sequential"], "load": [load]})
     (plan,) = scenario.plans(2)
-    specs = {name: spec for name, spec in scenario.specs().items()}
-    case = ServingCase(RANDOM, "one", plan, scenario.workload(), specs, METRICS)
+    case = ServingCase(RANDOM, "one", plan, scenario.workload(), scenario.specs(), METRICS)
     path = tmp_path / "runs.jsonl"
     raw = begin(path, Header("here", "engine", 8e9, 0, 1), [case])
     run_cases(raw, path, tmp_path / "logs", lambda label, part: None)
