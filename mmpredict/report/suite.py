@@ -113,8 +113,10 @@ def _sentence(variant: VariantResult, live: bool) -> str:
         return variant.why_not
     parts = [variant.answer] if variant.answer else []
     parts += [f"binds: {variant.binds}"] if variant.binds else []
-    times = [f"{name} {shown(name, one.value)}" for name, one in variant.values.items() if not math.isnan(one.value)]
-    parts.append(", ".join(times))
+    numbers = [f"{name} {shown(name, one.value)}" for name, one in variant.values.items() if not math.isnan(one.value)]
+    parts.append(", ".join(numbers))
+    if variant.measured:
+        parts.append("measured: " + ", ".join(f"{name} {shown(name, value)}" for name, value in variant.measured.items()))
     if live and not variant.measured:
         parts.append("simulated only")
     return "; ".join(part for part in parts if part)
