@@ -54,11 +54,12 @@ ALLOWED: dict[str, set[str]] = {
     "validation": {*_SIMULATION, "strategy", "scenario", "live", "calibrate"},
     "report": {*_GROUND, "results"},
     "scenario": {*_SIMULATION, "strategy"},
-    "compat": {*_FACTS, "cost", "results", "sizing"},
+    "compat": {*_SIMULATION, "strategy", "sizing"},
     "api": _EVERYTHING - {"cli", "demo", "compat"},
     "demo": _EVERYTHING - {"cli"},
     "suite": _EVERYTHING - {"cli", "demo", "compat", "calibrate", "validation", "report"} | {"suite"},
     "cli": _EVERYTHING | {"suite"},
+    "__main__": {"cli"},
     "": {"api", "compat", "errors", "scenario", "sizing"},  # the public names
 }
 
