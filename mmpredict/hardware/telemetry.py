@@ -33,3 +33,31 @@ def memory_bytes(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
+
+
+def memory_kills() -> int | None:
+    """Processes that the system ended because memory ran out, since it started [1]; ``None`` where it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+
+
+class CpuUse:
+    """Busy cores between one look and the next."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, float] | None = None
+
+    def busy_cores(self) -> float:
+        """Cores that were busy in the mean since the last look [1]; ``nan`` at the first."""
+        times = psutil.cpu_times()
+        waiting_s = times.idle + getattr(times, "iowait", 0.0)
+        # Guests' time is part of their users' time, and would count twice.
+        total_s = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        last, self._last = self._last, (total_s, waiting_s)
+        if last is None or total_s <= last[0]:
+            return float("nan")
+        busy_frac = 1.0 - (waiting_s - last[1]) / (total_s - last[0])
+        return max(0.0, busy_frac) * (psutil.cpu_count() or 1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from mmpredict.errors import InputError
 from mmpredict.live.answer import Completion, read_answer, rejection
+from mmpredict.live.exchange import Exchange
 from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.units import KIB, MIB
 
@@ -22,6 +23,7 @@ __all__ = ["Completion", "CompletionClient", "unique_prompt"]
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 MAX_ERROR_BYTES = 64 * KIB
 MAX_ANSWER_BYTES = 64 * MIB  # with its vocabulary, a model description of Ollama takes some 10 MiB
+HTTP_PORT = 80
 FIRST_TEXT_TOKEN = 3  # vocabularies start with <unk>, <s> and </s>, or with the like
 
 # Without this, the last event repeats the whole prompt as text: for a long prompt more bytes than all tokens together.
@@ -46,6 +48,7 @@ class CompletionClient:
         try:
             address = urlsplit(base_url)
             usable = address.scheme == "http" and address.hostname in LOOPBACK_HOSTS and address.port != 0
+            self._host, self._port = address.hostname or "", address.port or HTTP_PORT
         except ValueError:
             usable = False
         if not usable:
@@ -135,18 +138,10 @@ class CompletionClient:
             "stream": True,
             "response_fields": _FINAL_FIELDS,
         }
-        request = self._http.build_request("POST", "/completion", json=body, timeout=timeout_s)
-        sent_s = perf_counter()
-        try:
-            response = self._http.send(request, stream=True)
-            try:
-                if response.status_code != httpx2.codes.OK:
-                    raise rejection(response.status_code, _beginning(response, sent_s + timeout_s))
-                return read_answer(response.iter_raw(), sent_s, timeout_s, output_tokens, on_token)
-            finally:
-                response.close()
-        except httpx2.HTTPError as error:
-            raise RequestFailure(_reason(error), _words(error, timeout_s)) from error
+        with Exchange(self._host, self._port, "/completion", json.dumps(body).encode(), timeout_s) as exchange:
+            if exchange.status != httpx2.codes.OK:
+                raise rejection(exchange.status, exchange.beginning(MAX_ERROR_BYTES))
+            return read_answer(exchange.body(), exchange.sent_s, timeout_s, output_tokens, on_token)
 
 
 def unique_prompt(tokens: int, seed: int, vocabulary: int) -> list[int]:
@@ -167,7 +162,7 @@ def unique_prompt(tokens: int, seed: int, vocabulary: int) -> list[int]:
     return prompt
 
 
-def _beginning(response: httpx2.Response, deadline_s: float, most_bytes: int = MAX_ERROR_BYTES) -> bytes:
+def _beginning(response: httpx2.Response, deadline_s: float, most_bytes: int) -> bytes:
     """At most ``most_bytes`` of the body, whatever can be read of it until ``deadline_s``."""
     body = bytearray()
     try:
