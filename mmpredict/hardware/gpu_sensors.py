@@ -42,10 +42,10 @@ class AmdGpu:
 
     def read(self, now_s: float) -> list[Reading]:
         """See ``Sensor``."""
-        found = [
-            Reading(f"{kind}:{self._name}", number(self._device / f"mem_info_{kind}_used"), number(self._device / f"mem_info_{kind}_total"))
-            for kind in ("vram", "gtt")
-        ]
+        found = []
+        for kind in ("vram", "gtt"):
+            used, total = (number(self._device / f"mem_info_{kind}_{what}") for what in ("used", "total"))
+            found.append(Reading(f"{kind}:{self._name}", used, total))
         power_w = number(self._monitor / "power1_average", MICRO)
         if math.isnan(power_w):  # newer GPUs tell the moment's power alone
             power_w = number(self._monitor / "power1_input", MICRO)

@@ -48,8 +48,8 @@ class Sensor(Protocol):
 def machine_power(readings: Iterable[Reading]) -> Reading | None:
     """The power of the machine, as far as its sensors tell it, without counting a part twice; ``None`` where none does.
 
-    A board's input counts everything. Otherwise rails, packages and cards are added; an integrated GPU reports its whole package, so
-    it counts where no package does.
+    A board's input counts everything. Otherwise rails, packages and cards are added; an integrated GPU reports its whole package,
+    so it counts where no package does.
     """
     by_part: dict[str, list[Reading]] = {}
     for reading in readings:

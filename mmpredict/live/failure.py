@@ -24,7 +24,7 @@ OUT_OF_MEMORY_WORDS = (
     "out-of-memory",
     "model requires more system memory",
 )
-"""What llama.cpp, its back ends and Ollama say when memory is short (Ollama ``llm/status.go``; the last of versions before 0.30)."""
+"""What llama.cpp, its back ends and Ollama say when memory is short (Ollama ``llm/status.go``; the last before 0.30)."""
 
 
 class FailureReason(StrEnum):

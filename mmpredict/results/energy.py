@@ -34,9 +34,7 @@ def share_energy(records: Records) -> Records:
     if len(times_s) < 2:
         return records
     served = [
-        row
-        for row in records.requests
-        if row.status == "ok" and times_s[0] <= row.prefill_start_s <= row.finish_s <= times_s[-1]
+        row for row in records.requests if row.status == "ok" and times_s[0] <= row.prefill_start_s <= row.finish_s <= times_s[-1]
     ]
     if not served:
         return records
