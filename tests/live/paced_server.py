@@ -59,9 +59,9 @@ class PacedServer:
         for number in range(1, count + 1):
             event = encode(token_event(number, len(prompt)))
             await asyncio.sleep(start_s + self._prefill_s + (number - 1) * self._gap_s - perf_counter())
-            writer.write(b"%x\r\n%s\r\n" % (len(event), event))
             last_s = perf_counter()
             first_s = first_s or last_s
+            writer.write(b"%x\r\n%s\r\n" % (len(event), event))
         self._sent[prompt[0]] = (first_s, last_s, count)
         final = encode(final_event(len(prompt), count, first_s - start_s, last_s - first_s))
         writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(final), final))

@@ -33,10 +33,17 @@ def paced(prefill_s: float, gap_s: float) -> list[str]:
 
 @dataclass
 class ProcessServer:
-    """One process that serves completions."""
+    """One process that serves completions.
+
+    Attributes:
+        answers: first token of a prompt → what the client saw of its answer.
+        sent: first token of a prompt → when a ``PacedServer`` really sent the first and the last token, and their number.
+    """
 
     process: subprocess.Popen[str]
     url: str
+    answers: dict[int, Completion] = field(default_factory=dict)
+    sent: dict[int, tuple[float, float, int]] = field(default_factory=dict)
 
     def prompt(self, tokens: int, seed: int) -> list[int]:
         return unique_prompt(tokens, seed, VOCABULARY)
@@ -50,7 +57,24 @@ class ProcessServer:
         reuse: bool = False,
     ) -> Completion:
         with CompletionClient(self.url) as client:
-            return client.stream(prompt, output_tokens, timeout_s, on_token, reuse)
+            answer = client.stream(prompt, output_tokens, timeout_s, on_token, reuse)
+        self.answers[prompt[0]] = answer
+        return answer
+
+    def collect(self) -> None:
+        """Ask a ``PacedServer`` what it sent."""
+        with CompletionClient(self.url) as client:
+            told = client.ask("/sent")
+        assert isinstance(told, dict)
+        self.sent |= {int(key): tuple(value) for key, value in told.items()}
+
+    def errors(self) -> list[float]:
+        """Of every answer of two tokens or more: time between tokens as the client saw it ÷ as it was sent − 1 [1]."""
+        return [
+            (self.answers[key].last_token_s - self.answers[key].first_token_s) / (last_s - first_s) - 1.0
+            for key, (first_s, last_s, count) in self.sent.items()
+            if count > 1
+        ]
 
     def alive(self) -> bool:
         return self.process.poll() is None
@@ -59,6 +83,8 @@ class ProcessServer:
         return memory_bytes(self.process.pid)
 
     def stop(self) -> None:
+        if "paced_server" in str(self.process.args) and self.alive():
+            self.collect()
         self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
