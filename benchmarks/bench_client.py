@@ -1,7 +1,7 @@
 """What the client costs: CPU seconds of our process per streamed token, with many streams from a server of known speed.
 
-Run with ``python benchmarks/bench_client.py [STREAMS]``. The server is a process of its own (``tests/live/paced_server.py``); what is
-counted is the whole executor: streams, clock, progress, sampling, journal.
+Run with ``python benchmarks/bench_client.py [STREAMS]``. The server is a process of its own (``tests/live/paced_server.py``); what
+is counted is the whole executor: streams, clock, progress, sampling, journal.
 """
 
 from __future__ import annotations

@@ -36,13 +36,13 @@ class ProcessServer:
     """One process that serves completions.
 
     Attributes:
-        answers: first token of a prompt → what the client saw of its answer.
+        seen: first token of a prompt → when the client saw the first and the last token of the answer, and their number.
         sent: first token of a prompt → when a ``PacedServer`` really sent the first and the last token, and their number.
     """
 
     process: subprocess.Popen[str]
     url: str
-    answers: dict[int, Completion] = field(default_factory=dict)
+    seen: dict[int, tuple[float, float, int]] = field(default_factory=dict)
     sent: dict[int, tuple[float, float, int]] = field(default_factory=dict)
 
     def prompt(self, tokens: int, seed: int) -> list[int]:
@@ -58,7 +58,7 @@ class ProcessServer:
     ) -> Completion:
         with CompletionClient(self.url) as client:
             answer = client.stream(prompt, output_tokens, timeout_s, on_token, reuse)
-        self.answers[prompt[0]] = answer
+        self.seen[prompt[0]] = (answer.first_token_s, answer.last_token_s, len(answer.token_times_s))
         return answer
 
     def collect(self) -> None:
@@ -71,7 +71,7 @@ class ProcessServer:
     def errors(self) -> list[float]:
         """Of every answer of two tokens or more: time between tokens as the client saw it ÷ as it was sent − 1 [1]."""
         return [
-            (self.answers[key].last_token_s - self.answers[key].first_token_s) / (last_s - first_s) - 1.0
+            (self.seen[key][1] - self.seen[key][0]) / (last_s - first_s) - 1.0
             for key, (first_s, last_s, count) in self.sent.items()
             if count > 1
         ]
