@@ -171,6 +171,7 @@ def execute(
     log_directory: Path,
     limit_s: float | None = None,
     progress: Progress | None = None,
+    remark: Callable[[str], None] | None = None,
 ) -> dict[str, Records]:
     """Run every strategy of a scenario on real servers: strategy → measured records.
 
@@ -179,6 +180,7 @@ def execute(
         log_directory: where the servers' logs go; created if needed.
         limit_s: requests of one plan that are not done after this time are given up and recorded as such [s].
         progress: told what happens.
+        remark: told in what the servers differ from the plan, and what they do not tell.
 
     Raises:
         InputError: the scenario cannot be used, or its hardware is not this machine.
@@ -187,7 +189,7 @@ def execute(
     question = _scenario(scenario)
     profile = _this_machine(question)
     plans = question.plans(profile.cpu.cores)
-    return _execute_plans(question, plans, profile, log_directory, limit_s, progress)
+    return _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark)
 
 
 def validate(
@@ -198,12 +200,13 @@ def validate(
     limit_s: float | None = None,
     progress: Progress | None = None,
     coefficients: Coefficients | None = None,
+    remark: Callable[[str], None] | None = None,
 ) -> Validation:
     """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``)."""
     question = _scenario(scenario)
     profile = _this_machine(question)
     expected = forecast(question, draws, seed, coefficients)
-    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress)
+    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress, remark)
     return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
 
 
@@ -238,9 +241,12 @@ def _execute_plans(
     log_directory: Path,
     limit_s: float | None,
     progress: Progress | None,
+    remark: Callable[[str], None] | None,
 ) -> dict[str, Records]:
+    from mmpredict.live.choice import EngineChoice, engine_of
     from mmpredict.live.execute import DEFAULT_LIMIT_S, execute_plan
 
+    engine = engine_of(EngineChoice(**question.engine.model_dump()))
     workload, specs = question.workload(), question.specs()
     for plan in plans:  # all of them, before the first one runs for minutes
         check_context(plan, workload, assign(plan, workload))
@@ -253,8 +259,11 @@ def _execute_plans(
                 progress(f"{strategy}: {label}", (number + fraction) / len(plans))
 
         measured[plan.strategy] = execute_plan(
-            plan, workload, specs, _usable(profile), log_directory, question.cold, limit_s or DEFAULT_LIMIT_S, report
+            plan, workload, specs, _usable(profile), log_directory, question.cold, limit_s or DEFAULT_LIMIT_S, report, engine
         )
+    if remark is not None:
+        for note in dict.fromkeys(engine.notes):
+            remark(note)
     return measured
 
 

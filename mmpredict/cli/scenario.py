@@ -103,7 +103,9 @@ def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = No
     from mmpredict.results.metrics import summarize
 
     with progress_bars() as bars, _logs(output) as logs:
-        measured = api.execute(scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction))
+        measured = api.execute(
+            scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction), remark
+        )
     summaries = {strategy: summarize(records) for strategy, records in measured.items()}
     document = {
         "schema_version": api.SCHEMA_VERSION,
@@ -159,7 +161,13 @@ def validate(
 
     with progress_bars() as bars, _logs(output) as logs:
         found = api.validate(
-            scenario, logs, draws, seed, limit, lambda label, fraction: bars("running the real thing", label, fraction)
+            scenario,
+            logs,
+            draws,
+            seed,
+            limit,
+            lambda label, fraction: bars("running the real thing", label, fraction),
+            remark=remark,
         )
     if output is not None:
         _write_json(found.to_dict(), output / "validation.json")

@@ -1,12 +1,14 @@
-"""Timed completions from a llama.cpp server. The only file that imports httpx2; import it where it is used."""
+"""Timed completions from servers of this machine. The only file that imports httpx2; import it where it is used."""
 
 from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from time import perf_counter
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx2
@@ -17,7 +19,10 @@ from mmpredict.live.answer import Completion, read_answer, rejection
 from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.units import KIB, MIB
 
-__all__ = ["Completion", "CompletionClient", "unique_prompt"]
+__all__ = ["Completion", "CompletionClient", "Reader", "unique_prompt"]
+
+Reader = Callable[[Iterable[bytes], float], Completion]
+"""Reads an answer: its body's bytes as they arrive, and when the request was sent [s]."""
 
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 MAX_ERROR_BYTES = 64 * KIB
@@ -57,6 +62,7 @@ class CompletionClient:
             headers={"Accept-Encoding": "identity", "Connection": "close"},
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
         )
+        self._open: set[socket.socket] = set()
 
     def close(self) -> None:
         """Give the connections up."""
@@ -76,8 +82,21 @@ class CompletionClient:
         except httpx2.HTTPError:
             return False
 
-    def ask(self, path: str, body: dict[str, object] | None = None, timeout_s: float = 10.0) -> object:
+    def ask(self, path: str, body: Mapping[str, object] | None = None, timeout_s: float = 10.0) -> object:
         """The JSON that the server answers to a GET, or to a POST of ``body``.
+
+        Raises:
+            RequestFailure: there is no such answer; its ``reason`` says why.
+        """
+        content = self.content(path, body, timeout_s)
+        try:
+            answer: object = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise RequestFailure(FailureReason.SERVER_ERROR, f"the answer to {path} is no JSON: {error}") from error
+        return answer
+
+    def content(self, path: str, body: Mapping[str, object] | None = None, timeout_s: float = 10.0) -> bytes:
+        """What the server answers to a GET, or to a POST of ``body``.
 
         Raises:
             RequestFailure: there is no such answer; its ``reason`` says why.
@@ -92,11 +111,47 @@ class CompletionClient:
             raise RequestFailure(_reason(error), _words(error, timeout_s)) from error
         if len(content) > MAX_ANSWER_BYTES:
             raise RequestFailure(FailureReason.SERVER_ERROR, f"the answer to {path} is longer than {MAX_ANSWER_BYTES} bytes")
+        return content
+
+    def send(self, path: str, body: Mapping[str, object], timeout_s: float, read: Reader) -> Completion:
+        """Post ``body`` and have the answer read as it arrives.
+
+        Args:
+            path: of the resource.
+            body: JSON.
+            timeout_s: a server that is silent so long is given up [s].
+            read: makes a completion of the answer's bytes; keeps the time of the whole answer.
+
+        Raises:
+            RequestFailure: there is no complete answer; its ``reason`` says why.
+        """
+        own: list[socket.socket] = []
+
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            if event == "connection.connect_tcp.complete":
+                own.append(info["return_value"].get_extra_info("socket"))
+                self._open.add(own[0])
+
+        request = self._http.build_request("POST", path, json=body, timeout=timeout_s, extensions={"trace": trace})
+        sent_s = perf_counter()
         try:
-            answer: object = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise RequestFailure(FailureReason.SERVER_ERROR, f"the answer to {path} is no JSON: {error}") from error
-        return answer
+            response = self._http.send(request, stream=True)
+            try:
+                if response.status_code != httpx2.codes.OK:
+                    raise rejection(response.status_code, _beginning(response, sent_s + timeout_s))
+                return read(response.iter_raw(), sent_s)
+            finally:
+                response.close()
+        except httpx2.HTTPError as error:
+            raise RequestFailure(_reason(error), _words(error, timeout_s)) from error
+        finally:
+            self._open.difference_update(own)
+
+    def abandon(self) -> None:
+        """Give up every answer that is awaited by ``send`` or ``stream``, from another thread: they fail at once."""
+        for connection in tuple(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def stream(
         self,
@@ -105,8 +160,9 @@ class CompletionClient:
         timeout_s: float,
         on_token: Callable[[float], None] | None = None,
         reuse: bool = False,
+        model: str = "",
     ) -> Completion:
-        """Generate ``output_tokens`` tokens after ``prompt``, never fewer unless the context is full, and time them.
+        """Have a llama-server generate ``output_tokens`` tokens after ``prompt``, fewer only if the context is full, and time them.
 
         Args:
             prompt: token numbers.
@@ -116,15 +172,13 @@ class CompletionClient:
             on_token: called with the ``perf_counter()`` value [s] of each event that carries tokens.
             reuse: whether the server may take the beginning of the prompt from a slot's cache, and tells which tokens it
                 generates.
+            model: for a router, the name of the model that it passes the request to.
 
         Raises:
             RequestFailure: there is no complete answer; its ``reason`` says why.
             InputError: ``output_tokens`` or ``timeout_s`` is out of range.
         """
-        if output_tokens < 1:
-            raise InputError(f"output_tokens is {output_tokens}; it must be 1 or more")
-        if not timeout_s > 0:
-            raise InputError(f"timeout_s is {timeout_s}; it must be more than 0")
+        check_asked(output_tokens, timeout_s)
         body = {
             "prompt": [int(token) for token in prompt],
             "n_predict": output_tokens,
@@ -134,19 +188,25 @@ class CompletionClient:
             "return_tokens": reuse,
             "stream": True,
             "response_fields": _FINAL_FIELDS,
+            **({"model": model} if model else {}),
         }
-        request = self._http.build_request("POST", "/completion", json=body, timeout=timeout_s)
-        sent_s = perf_counter()
-        try:
-            response = self._http.send(request, stream=True)
-            try:
-                if response.status_code != httpx2.codes.OK:
-                    raise rejection(response.status_code, _beginning(response, sent_s + timeout_s))
-                return read_answer(response.iter_raw(), sent_s, timeout_s, output_tokens, on_token)
-            finally:
-                response.close()
-        except httpx2.HTTPError as error:
-            raise RequestFailure(_reason(error), _words(error, timeout_s)) from error
+
+        def read(chunks: Iterable[bytes], sent_s: float) -> Completion:
+            return read_answer(chunks, sent_s, timeout_s, output_tokens, on_token)
+
+        return self.send("/completion", body, timeout_s, read)
+
+
+def check_asked(output_tokens: int, timeout_s: float) -> None:
+    """Complain of what no server can be asked for.
+
+    Raises:
+        InputError: ``output_tokens`` or ``timeout_s`` is out of range.
+    """
+    if output_tokens < 1:
+        raise InputError(f"output_tokens is {output_tokens}; it must be 1 or more")
+    if not timeout_s > 0:
+        raise InputError(f"timeout_s is {timeout_s}; it must be more than 0")
 
 
 def unique_prompt(tokens: int, seed: int, vocabulary: int) -> list[int]:

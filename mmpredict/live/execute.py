@@ -151,6 +151,8 @@ class _Run:
             with self.lock:
                 server = self.servers.pop(name)
             server.stop()
+            if server.attached:
+                continue
             self.result.activities.append(ActivityRow(name, "unload", start_s, self._now_s()))
 
     def _come(self, queue: StageQueue[_Coming], request: Request, arrival_s: float | None) -> None:
@@ -172,6 +174,8 @@ class _Run:
         server = self.engine.load(instance, log_path)
         with self.lock:
             self.servers[name] = server
+            if server.attached:  # it was there before, so nobody waits for it
+                return 0.0
             self.result.activities.append(ActivityRow(name, "load", start_s, self._now_s()))
         return self._now_s()
 

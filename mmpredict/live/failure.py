@@ -22,6 +22,8 @@ class FailureReason(StrEnum):
     """The server dropped a connection before its answer was complete."""
     QUEUE_FULL = "queue-full"
     """The server takes no more requests at the moment (HTTP 429 or 503)."""
+    OUT_OF_MEMORY = "out-of-memory"
+    """The server had too little memory for the model or for the request."""
     BAD_REQUEST = "bad-request"
     """The server rejects the request itself, for example a prompt longer than its context."""
     SERVER_ERROR = "server-error"

@@ -15,6 +15,7 @@ from mmpredict.errors import FileFormatError, InputError, UnknownNameError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.models.resolve import resolve
 from mmpredict.models.spec import ModelSpec
+from mmpredict.scenario.engine_section import EngineKey, EngineSection
 from mmpredict.scenario.generated_sections import (
     BurstsSection,
     ClosedSection,
@@ -75,6 +76,7 @@ class Scenario(Strict):
         strategies: short names, in the order in which they are shown.
         cold: whether model files are read from storage at first.
         server: options of every server.
+        engine: the program that serves when a plan is executed.
         serving: rules by which servers are loaded on demand: one more way of running them, the only one where no strategy is named.
         requests: what is asked.
         load: what else is asked, by a rule or from a file.
@@ -85,6 +87,7 @@ class Scenario(Strict):
     strategies: tuple[str, ...] = tuple(STRATEGIES)
     cold: bool = False
     server: ServerSection = ServerSection()
+    engine: EngineKey = EngineSection()
     serving: ServingSection = None
     requests: tuple[RequestSection, ...] = ()
     load: tuple[Load, ...] = Field(default=(), max_length=MAX_LOADS)
