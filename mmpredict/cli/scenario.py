@@ -104,7 +104,7 @@ def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = No
 
     with progress_bars() as bars, _logs(output) as logs:
         measured = api.execute(
-            scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction), remark
+            scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction), _warn
         )
     summaries = {strategy: summarize(records) for strategy, records in measured.items()}
     document = {
@@ -167,7 +167,7 @@ def validate(
             seed,
             limit,
             lambda label, fraction: bars("running the real thing", label, fraction),
-            remark=remark,
+            remark=_warn,
         )
     if output is not None:
         _write_json(found.to_dict(), output / "validation.json")
@@ -193,6 +193,10 @@ def _logs(output: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="mmpredict-") as directory:
         yield Path(directory)
+
+
+def _warn(text: str) -> None:
+    remark(f"warning: {text}")
 
 
 def _write_json(document: dict[str, Any], path: Path) -> None:

@@ -194,7 +194,7 @@ def listener(port: int | None) -> int | None:
         connections = psutil.net_connections("tcp") if port is not None else []
     except psutil.Error:
         return None
-    return next((one.pid for one in connections if one.status == psutil.CONN_LISTEN and one.laddr.port == port), None)
+    return next((one.pid for one in connections if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port), None)
 
 
 def port_of(url: str) -> int | None:

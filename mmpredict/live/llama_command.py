@@ -53,9 +53,9 @@ def server_command(program: Program, instance: InstancePlan, model_path: Path, p
             command += [option, kind]
     if instance.embedding:
         command.append("--embedding")
-    for option in wished(instance):
-        if option[0] in program.options:
-            command += option
+    for words in wished(instance):
+        if words[0] in program.options:
+            command += words
     return command
 
 

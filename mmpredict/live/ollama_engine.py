@@ -128,8 +128,8 @@ class OllamaEngine:
             ),
             "how threads wait (GOMP_SPINCOUNT)": instance.spincount is not None,
         }
-        self.notes += [f"ollama {version} cannot be asked for {what}; {instance.name} has what the server was started with"
-                       for what, differs in found.items() if differs]  # fmt: skip
+        for what in (what for what, differs in found.items() if differs):
+            self.notes.append(f"ollama {version} cannot be asked for {what}; {instance.name} has what the server was started with")
 
     def _warm(self, file: str, cold: bool) -> None:
         path = Path(file)

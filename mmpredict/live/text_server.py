@@ -59,7 +59,7 @@ class TextServer:
         expected = len(prompt) + self.texts.alphabet.around_tokens
         if answer.prompt_tokens not in (-1, expected) and not self._noted:
             self._noted.append(f"a prompt of {expected} tokens was {answer.prompt_tokens} by the server's count")
-            self.notes += self._noted
+            self.notes.extend(self._noted)
         return replace(answer, tokens=self.texts.numbers(answer.texts)) if reuse else answer
 
     def alive(self) -> bool:

@@ -23,10 +23,12 @@ class FakeRouter:
 
     Attributes:
         models: what it knows.
+        instance: the options of every model.
         calls: loads and unloads that it was asked for.
     """
 
     models: dict[str, Path]
+    instance: InstancePlan
     logs: Path
     calls: list[str] = field(default_factory=list)
     loaded: dict[str, EmbeddedServer] = field(default_factory=dict)
@@ -51,9 +53,8 @@ class FakeRouter:
         threading.Thread(target=self._load, args=(name,), daemon=True).start()
 
     def _load(self, name: str) -> None:
-        plan = InstancePlan(name, name, threads=1, spincount=1000, context_tokens=1024, slots=2)
         try:
-            self.loaded[name] = EmbeddedServer.start(plan, self.models[name], self.logs / f"{name}.log")
+            self.loaded[name] = EmbeddedServer.start(self.instance, self.models[name], self.logs / f"{name}.log")
         except EngineError:
             self.status[name] = "failed"
         else:
