@@ -63,6 +63,7 @@ class CompletionClient:
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
         )
         self._open: set[socket.socket] = set()
+        self._abandoned = False
 
     def close(self) -> None:
         """Give the connections up."""
@@ -131,6 +132,8 @@ class CompletionClient:
             if event == "connection.connect_tcp.complete":
                 own.append(info["return_value"].get_extra_info("socket"))
                 self._open.add(own[0])
+                if self._abandoned:
+                    self.abandon()
 
         request = self._http.build_request("POST", path, json=body, timeout=timeout_s, extensions={"trace": trace})
         sent_s = perf_counter()
@@ -148,7 +151,8 @@ class CompletionClient:
             self._open.difference_update(own)
 
     def abandon(self) -> None:
-        """Give up every answer that is awaited by ``send`` or ``stream``, from another thread: they fail at once."""
+        """Give up every answer that ``send`` or ``stream`` await now or later: they fail at once. For other threads to call."""
+        self._abandoned = True
         for connection in tuple(self._open):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

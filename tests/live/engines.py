@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,13 +32,23 @@ def program(directory: Path) -> Path:
 
 
 @contextmanager
-def fake_ollama(models: dict[str, str], logs: Path, **variables: str) -> Iterator[str]:
-    """The address of an Ollama that has ``models`` (tag → file, and options after a colon), as long as the block lasts."""
+def fake_ollama(models: dict[str, str], logs: Path, memory_bytes: int = 0, **variables: str) -> Iterator[str]:
+    """The address of an Ollama that has ``models`` (tag → file, and options after a colon), as long as the block lasts.
+
+    Args:
+        models: what it has.
+        logs: where its runners write.
+        memory_bytes: address space of it and of each runner; 0 for no limit [bytes].
+        variables: of its environment.
+    """
     command = [sys.executable, str(FAKE_OLLAMA), str(logs), *(f"{tag}={path}" for tag, path in models.items())]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | variables)
     assert process.stdin is not None and process.stdout is not None
     try:
-        yield json.loads(process.stdout.readline())["address"]
+        address = json.loads(process.stdout.readline())["address"]
+        if memory_bytes:
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        yield address
     finally:
         process.stdin.close()  # its end: its runners end with it
         process.wait(10)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fake_ollama_scheduler import Model, OllamaError, Runner, Scheduler, seconds
+from fake_ollama_scheduler import RUNNER_OPTIONS, Model, OllamaError, Runner, Scheduler, seconds
 
 from mmpredict.models.gguf.header import read_header
 from mmpredict.models.metadata.keys import LongArray
@@ -82,6 +82,7 @@ def generate(fake: FakeOllama, body: dict[str, Any], chat: bool) -> Iterator[dic
     if think:
         raise OllamaError(400, f'"{name}" does not support thinking')
     options = {**DEFAULTS, **model.options, **(body.get("options") or {})}
+    options["num_ctx"] = min(options.get("num_ctx", RUNNER_OPTIONS["num_ctx"]), trained_context(model))
     shift = body.get("shift") in (None, True)
     with fake.scheduler.runner(model, options, shift, keep_alive_s) as runner:
         loaded_s = time.perf_counter()
@@ -204,6 +205,12 @@ def in_memory(runner: Runner) -> dict[str, Any]:
         "size_vram": 0,
         "context_length": runner.options[0],
     }
+
+
+def trained_context(model: Model) -> int:
+    """The context beyond which Ollama does not go [tokens]."""
+    metadata = read_header(model.path).metadata
+    return int(str(metadata[f"{metadata['general.architecture']}.context_length"]))
 
 
 def shown(model: Model, verbose: bool) -> dict[str, Any]:

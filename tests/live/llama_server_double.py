@@ -71,7 +71,10 @@ def main() -> None:
     chosen.port = int(said["--port"])
     chosen.endpoint_metrics = "--metrics" in said
     chosen.verbosity = int(said.get("--verbosity", 3))
-    server = xllamacpp.Server(chosen)
+    try:
+        server = xllamacpp.Server(chosen)
+    except RuntimeError:  # the log says why, as the program's own does
+        sys.exit(1)
     assert server.listening_address
     threading.Event().wait()
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from engines import KINDS, engine
 from test_execute import MEMORY_BYTES
-from text_model import text_model
 
-from mmpredict.live import embedded
 from mmpredict.live.engine import Engine
 from mmpredict.live.execute import execute_plan
+from mmpredict.live.failure import FailureReason, RequestFailure
+from mmpredict.live.ollama_client import OllamaClient
 from mmpredict.models.resolve import resolve
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.records import Records
@@ -24,7 +24,6 @@ from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.workload.request import Request, Workload
 
 CONTEXT_TOKENS = 512
-TEXT_KINDS = ("ollama", "openai")  # they count tokens, they do not number them
 RUN_BEFORE = ("attached", "openai")
 TOLD_SLOT = ("embedded", "binary", "attached", "router")
 
@@ -32,8 +31,8 @@ pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reas
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(text_model("synthetic:smollm2-135m@q4_0", tmp_path_factory.mktemp("text")))
+def model(text_model: Path) -> str:
+    return str(text_model)
 
 
 @pytest.fixture(scope="module")
@@ -126,13 +125,11 @@ def test_a_prompt_beyond_the_context_is_a_bad_request(
     server = served.engine.load(served.plan.instances[0], tmp_path / "log")
     try:
         prompt = server.prompt(CONTEXT_TOKENS + 100, 1)
-        with pytest.raises(Exception, match="bad-request"):
+        with pytest.raises(RequestFailure) as caught:
             server.stream(prompt, 1, 30.0)
+        assert caught.value.reason is FailureReason.BAD_REQUEST
     finally:
         server.stop()
-    assert not [
-        one for one in embedded._running if getattr(one, "name", "text") == "text" and served.kind in ("binary", "embedded")
-    ]
 
 
 def test_a_run_that_is_too_long_is_given_up(served: Served, specs: dict[str, ModelSpec], model: str, tmp_path: Path) -> None:
@@ -140,3 +137,22 @@ def test_a_run_that_is_too_long_is_given_up(served: Served, specs: dict[str, Mod
     rows = {row.request: row for row in run(served, specs, tmp_path, *requests, limit_s=0.5).requests}
     assert rows["never"].status == "timeout"
     assert rows["long"].status == "timeout" or served.kind == "ollama"  # which may cut an answer off that repeats itself
+
+
+def test_an_interrupted_run_waits_for_nothing_and_leaves_nothing(
+    served: Served, specs: dict[str, ModelSpec], model: str, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    def interrupt(label: str, _: float) -> None:
+        told.append(label)
+        if label == "second on text":
+            raise KeyboardInterrupt
+
+    requests = Workload((Request("long", model, 8, 490), Request("second", model, 8, 1, arrival_s=0.1)))
+    with pytest.raises(KeyboardInterrupt):
+        execute_plan(served.plan, requests, specs, MEMORY_BYTES, tmp_path, progress=interrupt, engine=served.engine)
+    assert "long ok" not in told
+    if served.kind == "ollama":
+        with OllamaClient(str(getattr(served.engine, "url", ""))) as client:
+            assert client.loaded() == ()

@@ -1,4 +1,4 @@
-"""The Ollama of the tests is one: the official client works with it, and it loads, keeps, queues and refuses as the program does."""
+"""The Ollama of the tests is one: the official client works with it, and it loads, keeps, queues, refuses as the program does."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from typing import Any
 import ollama
 import pytest
 from engines import TAG, fake_ollama
-from text_model import text_model
 
+from mmpredict.live.client import CompletionClient
 from mmpredict.live.describe import describe
 from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.live.ollama_client import OllamaClient, OllamaOptions
@@ -30,13 +30,8 @@ pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reas
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return text_model("synthetic:smollm2-135m@q4_0", tmp_path_factory.mktemp("text"))
-
-
-@pytest.fixture(scope="module")
-def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    tags = {TAG: str(model), OTHER: str(model), ENDING: f"{model}:{json.dumps({'stop': ['t']})}"}
+def url(text_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    tags = {TAG: str(text_model), OTHER: str(text_model), ENDING: f"{text_model}:{json.dumps({'stop': ['t']})}"}
     with fake_ollama(tags, tmp_path_factory.mktemp("ollama"), OLLAMA_MAX_QUEUE="1", OLLAMA_MAX_LOADED_MODELS="1") as address:
         yield address
 
@@ -65,9 +60,9 @@ def test_the_official_client_chats(official: ollama.Client) -> None:
     assert "".join(part.message.content or "" for part in parts) == answer.message.content
 
 
-def test_the_official_client_lists_and_shows(official: ollama.Client, model: Path) -> None:
+def test_the_official_client_lists_and_shows(official: ollama.Client, url: str, text_model: Path) -> None:
     assert {one.model for one in official.list().models} == {TAG, OTHER, ENDING}
-    assert all(one.size == model.stat().st_size for one in official.list().models)
+    assert all(one.size == text_model.stat().st_size for one in official.list().models)
     shown = official.show("text")
     assert shown.details is not None and shown.details.family == "llama"
     assert shown.modelinfo is not None and shown.modelinfo["llama.block_count"] == 30
@@ -75,13 +70,13 @@ def test_the_official_client_lists_and_shows(official: ollama.Client, model: Pat
     assert (loaded.name, loaded.size_vram, loaded.context_length) == (TAG, 0, 512)
     assert loaded.size is not None and loaded.size > 75e6
     assert loaded.expires_at is not None and 200 < (loaded.expires_at - datetime.now(UTC)).total_seconds() < 300
-    with urllib.request.urlopen(f"{official._client.base_url}") as answer:
-        assert answer.read() == b"Ollama is running"
+    with CompletionClient(url) as client:
+        assert client.content("/") == b"Ollama is running"
 
 
-def test_what_it_shows_is_the_exact_model(url: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_shows_is_the_exact_model(url: str, text_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_HOST", url)
-    described, own = describe("ollama://text"), resolve(str(model))
+    described, own = describe("ollama://text"), resolve(str(text_model))
     assert (described.tensors, described.weight_bytes) == (own.tensors, own.weight_bytes)
     assert (described.shape.n_vocab, described.shape.n_layers) == (own.shape.n_vocab, own.shape.n_layers)
 
@@ -92,15 +87,11 @@ def test_an_unknown_model_is_not_found(official: ollama.Client) -> None:
     assert caught.value.status_code == 404
 
 
-@pytest.mark.parametrize(("keep_alive", "reason"), [("1z", "missing unit|unknown unit|time:"), ([], "Unsupported type")])
-def test_a_keep_alive_that_is_no_duration_is_refused(official: ollama.Client, keep_alive: Any, reason: str) -> None:
-    body = json.dumps({"model": "text", "keep_alive": keep_alive}).encode()
-    request = urllib.request.Request(f"{official._client.base_url}api/generate", body)
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request)
-    assert caught.value.code == 400
-    with caught.value as answer:
-        assert any(words in answer.read().decode() for words in reason.split("|"))
+@pytest.mark.parametrize(("keep_alive", "reason"), [("1z", "duration"), ([], "Unsupported type")])
+def test_a_keep_alive_that_is_no_duration_is_refused(url: str, keep_alive: object, reason: str) -> None:
+    with CompletionClient(url) as client, pytest.raises(RequestFailure, match=reason) as caught:
+        client.ask("/api/generate", {"model": "text", "keep_alive": keep_alive})
+    assert caught.value.reason is FailureReason.BAD_REQUEST
 
 
 def test_a_model_is_kept_as_long_as_it_was_asked_for(official: ollama.Client) -> None:
@@ -120,20 +111,26 @@ def test_another_context_loads_the_model_anew(official: ollama.Client) -> None:
 
 
 def test_too_many_that_wait_are_refused(official: ollama.Client, url: str) -> None:
-    """One is served by the only loaded model, one of another model waits for its end, one is in the queue; the fourth is refused."""
-    options = {**OPTIONS, "num_predict": 400}
-    serving = official.generate("text", " a b c", options=options, raw=True, stream=True)
+    """One waits until the only loaded model is idle and its own is loaded, one stands behind it; the others find no room."""
+    serving = official.generate("text", " a b c", options={**OPTIONS, "num_predict": 400}, raw=True, stream=True)
     next(iter(serving))
-    threads = [threading.Thread(target=lambda: ollama.Client(url).generate("other", keep_alive=0.01)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.1)  # until the scheduler has taken the first from its queue
-    with OllamaClient(url) as client, pytest.raises(RequestFailure, match="maximum pending requests exceeded") as caught:
-        client.load(OTHER, LOADED)
-    assert caught.value.reason is FailureReason.QUEUE_FULL
+    together = threading.Barrier(6)
+
+    def load() -> FailureReason | None:
+        with OllamaClient(url) as client:
+            together.wait()
+            try:
+                client.load(OTHER, LOADED)
+            except RequestFailure as failure:
+                assert "maximum pending requests exceeded" in failure.detail
+                return failure.reason
+            return None
+
+    with ThreadPoolExecutor(together.parties) as pool:
+        waiting = [pool.submit(load) for _ in range(together.parties)]
+        outcomes = {future.result() for future in waiting}
     serving.close()
-    for thread in threads:
-        thread.join(20)
+    assert outcomes == {None, FailureReason.QUEUE_FULL}
 
 
 def test_our_own_client_reads_all_of_it(url: str) -> None:
@@ -164,20 +161,27 @@ def test_a_model_that_repeats_itself_is_cut_off(url: str) -> None:
         assert done.prompt_s != done.prompt_s
 
 
-def test_too_little_memory_is_said_so(url: str) -> None:
-    with OllamaClient(url) as client, pytest.raises(RequestFailure) as caught:
-        client.load(TAG, OllamaOptions(16_000_000, 512, 1))
-    assert caught.value.reason is FailureReason.OUT_OF_MEMORY
+def test_too_little_memory_is_said_so(text_model: Path, tmp_path: Path) -> None:
+    """The runner's own failure to get memory, passed on by Ollama; a smaller context fits."""
+    many = {"OLLAMA_NUM_PARALLEL": "16"}
+    with fake_ollama({TAG: str(text_model)}, tmp_path, 2 * 10**9, **many) as address, OllamaClient(address) as client:
+        with pytest.raises(RequestFailure) as caught:
+            client.load(TAG, OllamaOptions(8192, 64, 1))
+        assert caught.value.reason is FailureReason.OUT_OF_MEMORY
+        client.load(TAG, OllamaOptions(256, 64, 1))
 
 
 def test_a_request_that_is_given_up_frees_its_seat(url: str) -> None:
     with OllamaClient(url) as client:
+        client.load(TAG, LOADED)
         with pytest.raises(RequestFailure, match="timeout"):
             client.stream(TAG, " woman", 400, 0.2, LOADED)
         threading.Timer(0.3, client.abandon).start()
-        with pytest.raises(RequestFailure) as caught:
-            client.stream(TAG, " a b c", 400, 30.0, LOADED)
-        assert caught.value.reason in (FailureReason.SERVER_DIED, FailureReason.NETWORK)
+        for _ in range(2):  # one that is under way, and one that comes too late
+            with pytest.raises(RequestFailure) as caught:
+                client.stream(TAG, " a b c", 400, 30.0, LOADED)
+            assert caught.value.reason in (FailureReason.SERVER_DIED, FailureReason.NETWORK)
+    with OllamaClient(url) as client:
         assert client.stream(TAG, " man", 1, 30.0, LOADED).output_tokens == 1
 
 

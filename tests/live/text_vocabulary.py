@@ -1,4 +1,4 @@
-"""A small model of random weights that understands text: the words that prompts are made of are one token each, as in real ones."""
+"""Models of random weights that understand text: the words that prompts are made of are one token each, as in real ones."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from pathlib import Path
 from mmpredict.live.word_prompt import CANDIDATES
 from mmpredict.models.gguf.weights_file import model_header
 from mmpredict.models.gguf.write import Packed
-from mmpredict.models.synthetic import synthesize, synthetic_spec
+from mmpredict.models.synthetic import synthetic_spec
 
 SPECIAL = ("<unk>", "<s>", "</s>")
 CONTROL, NORMAL = 3, 1  # LLAMA_TOKEN_TYPE
 SPACE = "Ġ"  # how byte-pair vocabularies write a space
 
 
-def text_model(name: str, directory: Path) -> Path:
-    """Write ``synthetic:...`` with a vocabulary of bytes, whole words and fillers, and return its path."""
+def with_text(plain: Path, name: str, path: Path) -> Path:
+    """Write a copy of the file ``plain`` of a synthetic model, to ``path``, that understands text."""
     spec = synthetic_spec(name)
-    plain = synthesize(name, directory=directory)
     with plain.open("rb") as file:
         file.seek(len(model_header(spec)))
         weights = file.read()
-    path = directory / f"text-{spec.shape.n_embd}.gguf"
     path.write_bytes(model_header(spec, vocabulary(spec.shape.n_vocab)) + weights)
     return path
 
