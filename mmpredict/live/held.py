@@ -44,7 +44,7 @@ class HeldServer:
         self._client.abandon()
 
     def stop(self) -> None:
-        """Leave the server as it was found. Does nothing the second time.
+        """Leave the server as it was found, and wait for no answer of it. Does nothing the second time.
 
         Raises:
             EngineError: it does not do what it is asked for.
@@ -53,6 +53,7 @@ class HeldServer:
             if self._done:
                 return
             self._done = True
+        self._client.abandon()
         try:
             if self._release is not None:
                 self._release()
