@@ -44,9 +44,10 @@ def _dying_with(parent: int) -> Callable[[], None] | None:
 def _end_like(code: int) -> None:
     """End this process with an exit status of ``subprocess``."""
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
+        with suppress(OSError):  # SIGKILL has no handler
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
-    os._exit(code if code >= 0 else 1)
+    os._exit(max(code, 0))
 
 
 def main() -> int:

@@ -56,7 +56,7 @@ class LlamaServerEngine:
         self._specs = specs
         started = [one for one in plan.instances if not self._address(one)]
         if started:
-            self._program = find_program(self.binary)
+            self._program = self._program or find_program(self.binary)
             self.notes += [f"{self._program.path} knows no {option}" for option in missing(self._program, started)]
         self._paths = model_files(plan, specs, cold, {one.model for one in started})
         elsewhere = {one.name: self._address(one) for one in plan.instances if self._address(one)}

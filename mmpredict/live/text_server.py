@@ -12,6 +12,9 @@ from mmpredict.live.held import HeldServer
 from mmpredict.live.word_prompt import Texts
 
 
+UNKNOWN_MEMORY = math.nan
+
+
 class Asking(Protocol):
     """Asks a server of one protocol."""
 
@@ -73,6 +76,3 @@ class TextServer:
     def stop(self) -> None:
         """See ``Server``."""
         self.held.stop()
-
-
-UNKNOWN_MEMORY = math.nan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -11,6 +11,7 @@ from mmpredict.scenario.strict import Strict
 
 MAX_MODELS = 1000
 
+Kind = Literal["embedded", "llama-server", "ollama", "openai"]
 Url = Annotated[str, Field(max_length=2048)]
 Name = Annotated[str, Field(max_length=4096)]
 
@@ -28,7 +29,7 @@ class EngineSection(Strict):
         names: model → its name at the server (Ollama's tag), where that is another one.
     """
 
-    kind: Literal["embedded", "llama-server", "ollama", "openai"] = "embedded"
+    kind: Kind = "embedded"
     url: Url = ""
     binary: Name = "llama-server"
     chat: bool = False
@@ -42,10 +43,9 @@ def _table(value: Any) -> Any:
     if isinstance(value, str):
         return {"kind": value}
     if not isinstance(value, Mapping | EngineSection):
-        raise ValueError(f"it is {value!r:.100}; write a name (ollama) or a table with kind = one of {', '.join(ENGINES)}")
+        raise ValueError(f"it is {value!r:.100}; write a name (ollama) or a table with kind = one of {', '.join(get_args(Kind))}")
     return value
 
 
-ENGINES = ("embedded", "llama-server", "ollama", "openai")
 EngineKey = Annotated[EngineSection, BeforeValidator(_table)]
 """``engine = "ollama"``, or the whole section."""

@@ -16,11 +16,13 @@ import ollama
 import pytest
 from engines import TAG, fake_ollama
 
+from mmpredict.live.choice import EngineChoice, engine_of
 from mmpredict.live.client import CompletionClient
 from mmpredict.live.describe import describe
 from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.live.ollama_client import OllamaClient, OllamaOptions
 from mmpredict.models.resolve import resolve
+from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 
 ENDING, OTHER = "ending:latest", "other:latest"
 OPTIONS = {"num_ctx": 512, "num_predict": 12, "num_thread": 1, "temperature": 0, "seed": 0}
@@ -145,6 +147,17 @@ def test_our_own_client_reads_all_of_it(url: str) -> None:
         assert process is not None and process.size > 75e6
         client.unload("text")
         assert client.process("text") is None
+
+
+def test_the_engine_can_chat(url: str, text_model: Path, tmp_path: Path) -> None:
+    instance = InstancePlan("text", str(text_model), 1, context_tokens=512, slots=1, batch_tokens=256, ubatch_tokens=256)
+    engine = engine_of(EngineChoice("ollama", url=url, chat=True, gpu_layers=0, names={instance.model: "text"}))
+    engine.prepare(Plan("only", (instance,), (Stage(("text",)),)), {}, cold=True)
+    server = engine.load(instance, tmp_path / "log")
+    answer = server.stream(server.prompt(50, 3), 5, 30.0)
+    assert (answer.prompt_tokens, answer.output_tokens) == (50, 5)
+    server.stop()
+    assert engine.notes == []
 
 
 def test_an_answer_that_ends_early_is_recorded_as_short(url: str) -> None:
