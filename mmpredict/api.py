@@ -174,6 +174,7 @@ def execute(
     log_directory: Path,
     limit_s: float | None = None,
     progress: Progress | None = None,
+    remark: Callable[[str], None] | None = None,
     journal_path: Path | None = None,
 ) -> dict[str, Records]:
     """Run every strategy of a scenario on real servers: strategy → measured records.
@@ -183,6 +184,7 @@ def execute(
         log_directory: where the servers' logs go; created if needed.
         limit_s: requests of one plan that are not done after this time are given up and recorded as such [s].
         progress: told what happens.
+        remark: told in what the servers differ from the plan, and what they do not tell.
         journal_path: file that gets every row as soon as it exists (see ``live.journal``); it is begun anew.
 
     Raises:
@@ -196,9 +198,9 @@ def execute(
     profile = _this_machine(question)
     plans = question.plans(profile.cpu.cores)
     if journal_path is None:
-        return _execute_plans(question, plans, profile, log_directory, limit_s, progress)
+        return _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark)
     with Journal(journal_path) as journal:
-        return _execute_plans(question, plans, profile, log_directory, limit_s, progress, journal)
+        return _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, journal)
 
 
 def validate(
@@ -209,6 +211,7 @@ def validate(
     limit_s: float | None = None,
     progress: Progress | None = None,
     coefficients: Coefficients | None = None,
+    remark: Callable[[str], None] | None = None,
 ) -> Validation:
     """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``)."""
     question = _scenario(scenario)
@@ -216,7 +219,7 @@ def validate(
     if question.recovery.active:
         raise InputError("a prediction is held against what servers do by themselves: leave [recovery] out of what is validated")
     expected = forecast(question, draws, seed, coefficients)
-    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress)
+    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress, remark)
     return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
 
 
@@ -251,10 +254,13 @@ def _execute_plans(
     log_directory: Path,
     limit_s: float | None,
     progress: Progress | None,
+    remark: Callable[[str], None] | None,
     journal: Journal | None = None,
 ) -> dict[str, Records]:
+    from mmpredict.live.choice import EngineChoice, engine_of
     from mmpredict.live.execute import DEFAULT_LIMIT_S, execute_plan
 
+    engine = engine_of(EngineChoice(**question.engine.model_dump()))
     workload, specs = question.workload(), question.specs()
     for plan in plans:  # all of them, before the first one runs for minutes
         check_context(plan, workload, assign(plan, workload))
@@ -275,8 +281,12 @@ def _execute_plans(
             question.cold,
             limit_s or DEFAULT_LIMIT_S,
             report,
-            journal=journal,
+            engine,
+            journal,
         )
+    if remark is not None:
+        for note in dict.fromkeys(engine.notes):
+            remark(note)
     return measured
 
 

@@ -112,7 +112,7 @@ def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = No
     journal = None if output is None else output / "records.jsonl"
     with _kept(journal), progress_bars() as bars, _logs(output) as logs:
         measured = api.execute(
-            scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction), journal
+            scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction), _warn, journal
         )
     document = _execution(measured)
     if output is not None:
@@ -163,7 +163,13 @@ def validate(
 
     with progress_bars() as bars, _logs(output) as logs:
         found = api.validate(
-            scenario, logs, draws, seed, limit, lambda label, fraction: bars("running the real thing", label, fraction)
+            scenario,
+            logs,
+            draws,
+            seed,
+            limit,
+            lambda label, fraction: bars("running the real thing", label, fraction),
+            remark=_warn,
         )
     if output is not None:
         _write_json(found.to_dict(), output / "validation.json")
@@ -189,6 +195,10 @@ def _logs(output: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="mmpredict-") as directory:
         yield Path(directory)
+
+
+def _warn(text: str) -> None:
+    remark(f"warning: {text}")
 
 
 def _write_json(document: dict[str, Any], path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from time import perf_counter
 from typing import Self
@@ -33,6 +33,7 @@ class Exchange:
         path: of the resource.
         body: JSON to POST; ``None`` for a GET.
         timeout_s: from now to the end of the answer [s].
+        opened: told the connection before anything is sent, so that others can shut it down.
 
     Attributes:
         sent_s: when it was about to be sent, by ``time.perf_counter()`` [s].
@@ -42,7 +43,15 @@ class Exchange:
         RequestFailure: no head of an answer comes in time; its ``reason`` says why.
     """
 
-    def __init__(self, host: str, port: int, path: str, body: bytes | None, timeout_s: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        path: str,
+        body: bytes | None,
+        timeout_s: float,
+        opened: Callable[[socket.socket], None] | None = None,
+    ) -> None:
         self._timeout_s = timeout_s
         self.sent_s = perf_counter()
         self._deadline_s = self.sent_s + timeout_s
@@ -51,6 +60,8 @@ class Exchange:
         except OSError as error:
             raise self._failure(error) from error
         try:
+            if opened is not None:
+                opened(self._socket)
             try:
                 self._socket.sendall(_request(host, port, path, body))
             except OSError as error:

@@ -194,6 +194,8 @@ class Run:
             self._report(f"{name}: {failure}")
         else:
             self.sending.servers[name] = server
+            if server.attached:  # it was there before, so nobody waits for it
+                return 0.0
         self.recorder.add(ActivityRow(name, "load", start_s, self._now_s(), cause=cause))
         return self._now_s()
 
@@ -202,7 +204,8 @@ class Run:
         if server is not None:
             start_s = self._now_s()
             server.stop()
-            self.recorder.add(ActivityRow(name, "unload", start_s, self._now_s()))
+            if not server.attached:
+                self.recorder.add(ActivityRow(name, "unload", start_s, self._now_s()))
 
     def _request(self, coming: Coming, name: str, load_wait_s: float, seed: int) -> RequestRow:
         request = coming.request

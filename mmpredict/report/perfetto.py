@@ -14,9 +14,14 @@ from mmpredict.results.records import Records
 from mmpredict.saving import save
 
 _COUNTER_UNITS = {
-    **{"memory": "bytes", "vram": "bytes", "gtt": "bytes"},
-    **{"cores": "cores", "gpu": "part of its time", "bandwidth": "part of all"},
-    **{"power": "W", "temperature": "°C"},
+    "memory": "bytes",
+    "vram": "bytes",
+    "gtt": "bytes",
+    "cores": "cores",
+    "gpu": "part of its time",
+    "bandwidth": "part of all",
+    "power": "W",
+    "temperature": "°C",
 }
 
 

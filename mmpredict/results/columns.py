@@ -68,9 +68,9 @@ class StateRow:
     time_s: float = _column("s", "moment")
     resource: str = _column(
         "",
-        "memory (bytes), cores (busy cores), gpu and bandwidth (parts of all), swapped (bytes beyond what models may take), power (W); "
-        "of one part of the machine or one instance: memory:NAME, vram:NAME, gtt:NAME (bytes), power:NAME (W), temperature:NAME "
-        "(degrees Celsius)",
+        "memory (bytes), cores (busy cores), gpu and bandwidth (parts of all), swapped (bytes beyond what models may take), power "
+        "(W); of one part of the machine or one instance: memory:NAME, vram:NAME, gtt:NAME (bytes), power:NAME (W), "
+        "temperature:NAME (degrees Celsius)",
     )
     used: float = _column("resource's unit", "amount in use")
     capacity: float = _column("resource's unit", "amount there is; nan when not known")

@@ -16,6 +16,7 @@ from mmpredict.errors import FileFormatError, InputError, UnknownNameError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.models.resolve import resolve
 from mmpredict.models.spec import ModelSpec
+from mmpredict.scenario.engine_section import EngineKey, EngineSection
 from mmpredict.scenario.generated_sections import (
     BurstsSection,
     ClosedSection,
@@ -77,6 +78,7 @@ class Scenario(Strict):
         strategies: short names, in the order in which they are shown.
         cold: whether model files are read from storage at first.
         server: options of every server.
+        engine: the program that serves when a plan is executed.
         serving: rules by which servers are loaded on demand: one more way of running them, the only one where no strategy is named.
         recovery: what is done with requests that fail, in real runs; nothing by default.
         requests: what is asked.
@@ -88,6 +90,7 @@ class Scenario(Strict):
     strategies: tuple[str, ...] = tuple(STRATEGIES)
     cold: bool = False
     server: ServerSection = ServerSection()
+    engine: EngineKey = EngineSection()
     serving: ServingSection = None
     recovery: RecoverySection = RecoverySection()
     requests: tuple[RequestSection, ...] = ()

@@ -45,6 +45,10 @@ class ProcessServer:
     seen: dict[int, tuple[float, float, int]] = field(default_factory=dict)
     sent: dict[int, tuple[float, float, int]] = field(default_factory=dict)
 
+    @property
+    def attached(self) -> bool:
+        return False
+
     def prompt(self, tokens: int, seed: int) -> list[int]:
         return unique_prompt(tokens, seed, VOCABULARY)
 
@@ -103,6 +107,7 @@ class ProcessEngine:
 
     commands: Mapping[str, list[str]]
     loaded: dict[str, ProcessServer] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def prepare(self, plan: Plan, specs: Mapping[str, ModelSpec], cold: bool) -> None:
         """Nothing to do."""
