@@ -11,7 +11,6 @@ from mmpredict.live.answer import Completion
 from mmpredict.live.held import HeldServer
 from mmpredict.live.word_prompt import Texts
 
-
 UNKNOWN_MEMORY = math.nan
 
 
