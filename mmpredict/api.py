@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmpredict.cost.chain import CalibratedSource
 from mmpredict.cost.coefficients import Coefficients
@@ -32,6 +32,9 @@ from mmpredict.simulation.variants import variants
 from mmpredict.sizing.costs import PlannedServer, UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
 from mmpredict.workload.request import Workload
+
+if TYPE_CHECKING:
+    from mmpredict.live.journal import Journal
 
 SCHEMA_VERSION = 1
 
@@ -171,6 +174,8 @@ def execute(
     log_directory: Path,
     limit_s: float | None = None,
     progress: Progress | None = None,
+    remark: Callable[[str], None] | None = None,
+    journal_path: Path | None = None,
 ) -> dict[str, Records]:
     """Run every strategy of a scenario on real servers: strategy → measured records.
 
@@ -179,15 +184,23 @@ def execute(
         log_directory: where the servers' logs go; created if needed.
         limit_s: requests of one plan that are not done after this time are given up and recorded as such [s].
         progress: told what happens.
+        remark: told in what the servers differ from the plan, and what they do not tell.
+        journal_path: file that gets every row as soon as it exists (see ``live.journal``); it is begun anew.
 
     Raises:
         InputError: the scenario cannot be used, or its hardware is not this machine.
-        EngineError: a server could not be started.
+        EngineError: the engine cannot be used; what becomes of single servers and requests is in the records.
+        StorageError: a log or the journal cannot be written.
     """
+    from mmpredict.live.journal import Journal
+
     question = _scenario(scenario)
     profile = _this_machine(question)
     plans = question.plans(profile.cpu.cores)
-    return _execute_plans(question, plans, profile, log_directory, limit_s, progress)
+    if journal_path is None:
+        return _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark)
+    with Journal(journal_path) as journal:
+        return _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, journal)
 
 
 def validate(
@@ -198,12 +211,15 @@ def validate(
     limit_s: float | None = None,
     progress: Progress | None = None,
     coefficients: Coefficients | None = None,
+    remark: Callable[[str], None] | None = None,
 ) -> Validation:
     """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``)."""
     question = _scenario(scenario)
     profile = _this_machine(question)
+    if question.recovery.active:
+        raise InputError("a prediction is held against what servers do by themselves: leave [recovery] out of what is validated")
     expected = forecast(question, draws, seed, coefficients)
-    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress)
+    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress, remark)
     return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
 
 
@@ -243,9 +259,13 @@ def _execute_plans(
     log_directory: Path,
     limit_s: float | None,
     progress: Progress | None,
+    remark: Callable[[str], None] | None,
+    journal: Journal | None = None,
 ) -> dict[str, Records]:
+    from mmpredict.live.choice import EngineChoice, engine_of
     from mmpredict.live.execute import DEFAULT_LIMIT_S, execute_plan
 
+    engine = engine_of(EngineChoice(**question.engine.model_dump()))
     workload, specs = question.workload(), question.specs()
     for plan in plans:  # all of them, before the first one runs for minutes
         check_context(plan, workload, assign(plan, workload))
@@ -258,8 +278,20 @@ def _execute_plans(
                 progress(f"{strategy}: {label}", (number + fraction) / len(plans))
 
         measured[plan.strategy] = execute_plan(
-            plan, workload, specs, _usable(profile), log_directory, question.cold, limit_s or DEFAULT_LIMIT_S, report
+            plan,
+            workload,
+            specs,
+            _usable(profile),
+            log_directory,
+            question.cold,
+            limit_s or DEFAULT_LIMIT_S,
+            report,
+            engine,
+            journal,
         )
+    if remark is not None:
+        for note in dict.fromkeys(engine.notes):
+            remark(note)
     return measured
 
 

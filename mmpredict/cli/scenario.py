@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,9 +17,12 @@ from mmpredict.cli.memory_check import MEMORY, validate_memory
 from mmpredict.cli.scenarios_check import MAX_COUNT, SCENARIOS, ScenariosOptions, validate_scenarios
 from mmpredict.cli.serving_check import SERVING, validate_serving
 from mmpredict.cli.speed_check import SPEED, validate_speed
-from mmpredict.errors import EngineError, InputError
+from mmpredict.errors import EngineError, InputError, MmpredictError
 from mmpredict.saving import make_directory, save
 from mmpredict.units import format_percent
+
+if TYPE_CHECKING:
+    from mmpredict.results.records import Records
 
 OUT_OF_TOLERANCE = 4
 
@@ -97,29 +101,29 @@ def predict(
 def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = None, limit: Limit = None) -> None:
     """Run every strategy of a scenario on real servers.
 
+    With --output, every row is in DIRECTORY/records.jsonl as soon as it exists; execution.json holds them all at the end, and those
+    so far if the run is broken off.
+
     Example: mmpredict execute scenario.toml --output runs/1
     """
     from mmpredict import api
     from mmpredict.report.table import summary_table
     from mmpredict.results.metrics import summarize
 
-    with progress_bars() as bars, _logs(output) as logs:
-        measured = api.execute(scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction))
-    summaries = {strategy: summarize(records) for strategy, records in measured.items()}
-    document = {
-        "schema_version": api.SCHEMA_VERSION,
-        "strategies": {
-            strategy: {"summary": summaries[strategy].to_dict(), "records": records.to_dict()}
-            for strategy, records in measured.items()
-        },
-    }
+    journal = None if output is None else output / "records.jsonl"
+    with _kept(journal), progress_bars() as bars, _logs(output) as logs:
+        measured = api.execute(
+            scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction), _warn, journal
+        )
+    document = _execution(measured)
     if output is not None:
         _write_json(document, output / "execution.json")
+    summaries = {strategy: summarize(records) for strategy, records in measured.items()}
     if as_json:
         print_json(document)
     else:
         OUTPUT.print(summary_table(list(summaries.items())))
-    _require_answers(sum(summary.failed for summary in summaries.values()))
+    _require_answers(measured.values())
 
 
 def validate(
@@ -171,7 +175,13 @@ def validate(
 
     with progress_bars() as bars, _logs(output) as logs:
         found = api.validate(
-            scenario, logs, draws, seed, limit, lambda label, fraction: bars("running the real thing", label, fraction)
+            scenario,
+            logs,
+            draws,
+            seed,
+            limit,
+            lambda label, fraction: bars("running the real thing", label, fraction),
+            remark=_warn,
         )
     if output is not None:
         _write_json(found.to_dict(), output / "validation.json")
@@ -180,7 +190,7 @@ def validate(
         print_json(found.to_dict())
     else:
         OUTPUT.print(comparison_table(found.comparisons, found.forecast.recommendation.strategy))
-    _require_answers(sum(comparison.measured.failed for comparison in found.comparisons))
+    _require_answers(comparison.measured_records for comparison in found.comparisons)
     if not found.median_error_frac <= tolerance:
         remark(
             f"out of tolerance: median absolute error of the makespan {format_percent(found.median_error_frac)}, allowed "
@@ -199,11 +209,47 @@ def _logs(output: Path | None) -> Iterator[Path]:
         yield Path(directory)
 
 
+def _warn(text: str) -> None:
+    remark(f"warning: {text}")
+
+
 def _write_json(document: dict[str, Any], path: Path) -> None:
     make_directory(path.parent)
     save((json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(), path)
 
 
-def _require_answers(failed: int) -> None:
-    if failed:
-        raise EngineError(f"{failed} requests failed; the records say why (column status)")
+def _execution(measured: Mapping[str, Records], interrupted: bool = False) -> dict[str, Any]:
+    """What ``execute`` found, as plain data."""
+    from mmpredict.results.metrics import summarize
+
+    strategies = {
+        strategy: {"summary": summarize(records).to_dict(), "records": records.to_dict()} for strategy, records in measured.items()
+    }
+    return {"schema_version": 1, "interrupted": interrupted, "strategies": strategies}
+
+
+@contextmanager
+def _kept(journal: Path | None) -> Iterator[None]:
+    """If a run is broken off, leave what its journal holds in ``execution.json`` too, where the disk has room for it."""
+    if journal is not None:
+        with suppress(OSError):
+            journal.unlink()  # an earlier run's is not what this one leaves
+        journal = None if journal.exists() else journal
+    try:
+        yield
+    except BaseException:
+        if journal is not None and journal.exists():
+            from mmpredict.live.journal import read_journal
+            from mmpredict.results.energy import share_energy
+
+            with suppress(MmpredictError):
+                found = {strategy: share_energy(records) for strategy, records in read_journal(journal).items()}
+                _write_json(_execution(found, interrupted=True), journal.with_name("execution.json"))
+        raise
+
+
+def _require_answers(runs: Iterable[Records]) -> None:
+    failures = Counter(row.status for records in runs for row in records.requests if row.status != "ok")
+    if failures:
+        told = ", ".join(f"{count} {status}" for status, count in failures.most_common())
+        raise EngineError(f"{failures.total()} requests failed ({told}); the records say why (columns status and detail)")
