@@ -19,7 +19,7 @@ from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.live.embedded import engine_build
 from mmpredict.models.spec import ModelSpec
 from mmpredict.recommend.search import Recommendation, recommend
-from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, regret
+from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, metric_errors, regret, request_errors
 from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
 from mmpredict.scenario import Scenario, read_scenario
@@ -31,12 +31,16 @@ from mmpredict.simulation.site import site_of
 from mmpredict.simulation.variants import variants
 from mmpredict.sizing.costs import PlannedServer, UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
+from mmpredict.validation.executed import Executed
 from mmpredict.workload.request import Workload
 
 SCHEMA_VERSION = 1
 
 Progress = Callable[[str, float], None]
 """(what is happening, fraction done)."""
+
+Keep = Callable[[Executed, Prediction], None]
+"""Told of each real run as soon as it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Validation:
 
     Attributes:
         forecast: what was predicted.
-        comparisons: per plan, predicted and measured.
+        comparisons: per plan, predicted and measured, with a comparison of every metric and of every request.
         median_error_frac: median over plans of the absolute error of the makespan [1].
         regret_frac: measured makespan of the recommended plan ÷ best measured makespan − 1 [1].
     """
@@ -102,6 +106,8 @@ class Validation:
             "plans": {name: plan.to_dict() for name, plan in self.forecast.plans.items()},
             "makespan_median_absolute_error_frac": _number(self.median_error_frac),
             "regret_frac": _number(self.regret_frac),
+            "errors": {name: errors.to_dict() for name, errors in metric_errors(self.comparisons).items()},
+            "request_errors": {name: errors.to_dict() for name, errors in request_errors(self.comparisons).items()},
             "strategies": {comparison.strategy: comparison.to_dict() for comparison in self.comparisons},
         }
 
@@ -187,7 +193,8 @@ def execute(
     question = _scenario(scenario)
     profile = _this_machine(question)
     plans = question.plans(profile.cpu.cores)
-    return _execute_plans(question, plans, profile, log_directory, limit_s, progress)
+    measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress)
+    return {strategy: records for strategy, (records,) in measured.items()}
 
 
 def validate(
@@ -198,13 +205,29 @@ def validate(
     limit_s: float | None = None,
     progress: Progress | None = None,
     coefficients: Coefficients | None = None,
+    repeats: int = 1,
+    keep: Keep | None = None,
 ) -> Validation:
-    """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``)."""
+    """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``).
+
+    Args:
+        scenario, log_directory, draws, seed, limit_s, progress, coefficients: see ``forecast`` and ``execute``.
+        repeats: real runs of each strategy, 1 or more, in rounds over all strategies, so that drift meets them alike [1].
+        keep: given each run as soon as it is done, so that an interruption loses none.
+    """
+    if repeats < 1:
+        raise InputError(f"repeats is {repeats}; it must be 1 or more")
     question = _scenario(scenario)
     profile = _this_machine(question)
     expected = forecast(question, draws, seed, coefficients)
-    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress)
-    return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
+    predictions = {prediction.strategy: prediction for prediction in expected.predictions}
+
+    def done(run: Executed) -> None:
+        if keep is not None:
+            keep(run, predictions[run.plan.strategy])
+
+    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress, repeats, done)
+    return Validation(expected, tuple(compare(prediction, *measured[name]) for name, prediction in predictions.items()))
 
 
 def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
@@ -238,23 +261,31 @@ def _execute_plans(
     log_directory: Path,
     limit_s: float | None,
     progress: Progress | None,
-) -> dict[str, Records]:
+    repeats: int = 1,
+    done: Callable[[Executed], None] | None = None,
+) -> dict[str, list[Records]]:
+    """Strategy → records of each of its runs; every second round goes the other way, so that steady drift meets all alike."""
     from mmpredict.live.execute import DEFAULT_LIMIT_S, execute_plan
 
     workload, specs = question.workload(), question.specs()
     for plan in plans:  # all of them, before the first one runs for minutes
         check_context(plan, workload, assign(plan, workload))
         check_memory(plan, specs, _usable(profile))
-    measured: dict[str, Records] = {}
-    for number, plan in enumerate(plans):
+    order = [(turn, plan) for turn in range(repeats) for plan in (plans[::-1] if turn % 2 else plans)]
+    models, base = {name: spec.name for name, spec in specs.items()}, str(question.base or "")
+    measured: dict[str, list[Records]] = {plan.strategy: [] for plan in plans}
+    for number, (turn, plan) in enumerate(order):
+        label = f"{plan.strategy}, round {turn + 1}" if repeats > 1 else plan.strategy
 
-        def report(label: str, fraction: float, number: int = number, strategy: str = plan.strategy) -> None:
+        def report(what: str, fraction: float, number: int = number, label: str = label) -> None:
             if progress is not None:
-                progress(f"{strategy}: {label}", (number + fraction) / len(plans))
+                progress(f"{label}: {what}", (number + fraction) / len(order))
 
-        measured[plan.strategy] = execute_plan(
-            plan, workload, specs, _usable(profile), log_directory, question.cold, limit_s or DEFAULT_LIMIT_S, report
-        )
+        logs = log_directory / f"round-{turn + 1}" if repeats > 1 else log_directory
+        records = execute_plan(plan, workload, specs, _usable(profile), logs, question.cold, limit_s or DEFAULT_LIMIT_S, report)
+        measured[plan.strategy].append(records)
+        if done is not None:
+            done(Executed(plan, workload, models, records, turn, question.cold, base))
     return measured
 
 

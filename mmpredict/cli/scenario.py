@@ -12,7 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark
+from mmpredict.cli.history import HISTORY, show_history
 from mmpredict.cli.memory_check import MEMORY, validate_memory
+from mmpredict.cli.recording import keeper
 from mmpredict.cli.serving_check import SERVING, validate_serving
 from mmpredict.cli.speed_check import SPEED, validate_speed
 from mmpredict.errors import EngineError
@@ -124,13 +126,19 @@ def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = No
 def validate(
     scenario: Annotated[
         Path,
-        typer.Argument(metavar="SCENARIO|memory|speed|serving", help="Scenario file (docs/scenario.md), or a word: our own cases."),
+        typer.Argument(
+            metavar="SCENARIO|memory|speed|serving|history",
+            help="Scenario file (docs/scenario.md), or a word: our own cases, or what past validations found.",
+        ),
     ],
     as_json: AsJson = False,
     output: Output = None,
     draws: Draws = None,
     seed: Seed = 0,
     limit: Limit = None,
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, max=1000, help="Real runs of each strategy, in rounds over all strategies.")
+    ] = 1,
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Largest median absolute error of the makespan; beyond it, exit code 4.")
     ] = 0.25,
@@ -140,10 +148,14 @@ def validate(
 
     Of a scenario every strategy is run; `mmpredict validate memory` holds predicted sizes against the buffers of real servers,
     `mmpredict validate speed` predicted speeds against servers with one model each that the calibration did not measure, and
-    `mmpredict validate serving` predicted latencies against servers under load, together, and loaded again.
+    `mmpredict validate serving` predicted latencies against servers under load, together, and loaded again. What was found is kept:
+    `mmpredict history` shows it, and `mmpredict calibrate fit --from-validation` learns from it.
 
-    Example: mmpredict validate scenario.toml --tolerance 0.2
+    Example: mmpredict validate scenario.toml --repeat 3 --tolerance 0.2
     """
+    if str(scenario) == HISTORY:
+        show_history(as_json=as_json)
+        return
     if str(scenario) == MEMORY:
         validate_memory(as_json, output, quick, OUT_OF_TOLERANCE)
         return
@@ -154,12 +166,22 @@ def validate(
         validate_serving(as_json, output, quick, OUT_OF_TOLERANCE)
         return
     from mmpredict import api
+    from mmpredict.report.request_comparison import requests_table, verdict
     from mmpredict.report.table import comparison_table
     from mmpredict.report.timeline import draw_comparison
+    from mmpredict.scenario import read_scenario
 
+    question = read_scenario(scenario)
     with progress_bars() as bars, _logs(output) as logs:
         found = api.validate(
-            scenario, logs, draws, seed, limit, lambda label, fraction: bars("running the real thing", label, fraction)
+            question,
+            logs,
+            draws,
+            seed,
+            limit,
+            lambda label, fraction: bars("running the real thing", label, fraction),
+            repeats=repeat,
+            keep=keeper("scenario", scenario.stem, question.digest, output),
         )
     if output is not None:
         _write_json(found.to_dict(), output / "validation.json")
@@ -168,12 +190,11 @@ def validate(
         print_json(found.to_dict())
     else:
         OUTPUT.print(comparison_table(found.comparisons, found.forecast.recommendation.strategy))
-    _require_answers(sum(comparison.measured.failed for comparison in found.comparisons))
+        if any(comparison.requests for comparison in found.comparisons):
+            OUTPUT.print(requests_table(found.comparisons))
+    _require_answers(sum(comparison.failed for comparison in found.comparisons))
+    remark(verdict(found.comparisons, tolerance))
     if not found.median_error_frac <= tolerance:
-        remark(
-            f"out of tolerance: median absolute error of the makespan {format_percent(found.median_error_frac)}, allowed "
-            f"{format_percent(tolerance)}"
-        )
         raise typer.Exit(OUT_OF_TOLERANCE)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mmpredict.cost.calibrated_prices import CalibratedPrices
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import Contention, Demand, Phase, is_yielding
+from mmpredict.cost.correction import correction_sentence
 from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw, draw_contention
 from mmpredict.cost.loading import load_s
 from mmpredict.cost.memory import Touched, instance_memory
@@ -142,6 +143,7 @@ class CalibratedSource:
         self.provenance = (
             f"coefficients fitted on {coefficients.measured_on} from {coefficients.measurements} measurements of "
             f"{coefficients.machine} with {coefficients.engine}",
+            *([correction_sentence(coefficients.correction)] if coefficients.correction else []),
         )
 
     def costs(self, draw: Draw) -> CostModel:

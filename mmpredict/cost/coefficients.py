@@ -75,6 +75,7 @@ class StepCoefficients(_Frozen):
         cache_bytes: weights that the processor's caches hold from one step to the next [bytes].
         bandwidth_bytes_per_s: at which the other weights come from memory at best [bytes/s].
         kernels: weight type → time per weight.
+        prefill_factor, decode_factor: what real runs made of the time of prompts and of decode steps (``Correction``) [1].
     """
 
     layer_s: float = Field(ge=0)
@@ -88,6 +89,8 @@ class StepCoefficients(_Frozen):
     cache_bytes: float = Field(ge=0)
     bandwidth_bytes_per_s: float = Field(gt=0)
     kernels: dict[str, Kernel] = Field(min_length=1)
+    prefill_factor: float = Field(default=1.0, gt=0)
+    decode_factor: float = Field(default=1.0, gt=0)
 
 
 class ContentionCoefficients(_Frozen):
@@ -138,6 +141,34 @@ class MemoryCoefficients(_Frozen):
     log_spread: float = Field(ge=0)
 
 
+class Correction(_Frozen):
+    """What real runs changed in a calibration (``cost.correction``); kept so that it can be seen, and taken back.
+
+    Attributes:
+        learnt_on: date on which it was fitted (ISO).
+        first, last: dates of the runs (ISO).
+        runs, rounds: how many there were, and in how many rounds [1].
+        models: models that were run.
+        prefill, decode: number of threads of the runs → factor of the time of prompts and of decode steps [1].
+        load, request: factor of the time of loads, and of what a request costs besides [1].
+        calibrated_log_spread: ``machine_log_spread`` before.
+        errors: median absolute error on rounds that were left out, before and after: metric → fraction.
+    """
+
+    learnt_on: str
+    first: str
+    last: str
+    runs: int = Field(ge=1)
+    rounds: int = Field(ge=1)
+    models: tuple[str, ...]
+    prefill: dict[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    decode: dict[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    load: float = Field(default=1.0, gt=0)
+    request: float = Field(default=1.0, gt=0)
+    calibrated_log_spread: float = Field(ge=0)
+    errors: dict[str, float] = Field(default_factory=dict)
+
+
 class Coefficients(_Frozen):
     """Everything fitted for one machine and engine.
 
@@ -153,6 +184,7 @@ class Coefficients(_Frozen):
         machine_log_spread: drift of the whole machine's speed between runs.
         model_log_spread: error from one model to another, by ``prefill`` and ``decode``.
         errors: what the fit leaves, for people: metric → fraction.
+        correction: what real runs changed in it since; all other numbers have it in them already.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -171,6 +203,7 @@ class Coefficients(_Frozen):
     loading: LoadCoefficients
     memory: MemoryCoefficients
     errors: dict[str, float] = Field(default_factory=dict)
+    correction: Correction | None = None
 
 
 def read_coefficients(path: Path) -> Coefficients:

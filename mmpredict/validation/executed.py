@@ -38,8 +38,7 @@ class Executed:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        plan = {"strategy": self.plan.strategy, "serving": self.plan.serving.rules}
-        plan |= {"instances": [asdict(one) for one in self.plan.instances], "stages": [asdict(one) for one in self.plan.stages]}
+        plan = self.plan.to_dict() | {"serving": self.plan.serving.rules}
         return {
             "turn": self.turn,
             "cold": self.cold,
@@ -58,16 +57,12 @@ def executed_from(data: Mapping[str, Any]) -> Executed:
         FileFormatError: it is none, or servers of its plan were loaded on demand.
         InputError: a value is out of range.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
 
     try:
         plan = data["plan"]
         if plan["serving"] != StagesServing().rules:
             raise FileFormatError(f"a run of servers by the rules of {plan['serving']} cannot be predicted again")
-        records = {
-            name: TypeAdapter(list[kind]).validate_python(_with_nan(data["records"][name]))  # type: ignore[valid-type]
-            for name, kind in ROW_TYPES.items()
-        }
         return Executed(
             plan=Plan(
                 str(plan["strategy"]),
@@ -76,13 +71,28 @@ def executed_from(data: Mapping[str, Any]) -> Executed:
             ),
             workload=Workload(TypeAdapter(tuple[Request, ...]).validate_python(data["workload"])),
             models=TypeAdapter(dict[str, str]).validate_python(data["models"]),
-            records=Records(str(data["records"]["origin"]), **records),
+            records=records_from(data["records"]),
             turn=int(data["turn"]),
             cold=bool(data["cold"]),
             base=str(data["base"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FileFormatError(f"this is no run of a plan: {type(error).__name__} {error}") from error
+
+
+def records_from(data: Mapping[str, Any]) -> Records:
+    """The records that ``Records.to_dict`` made of them.
+
+    Raises:
+        ValueError, KeyError, TypeError: they are none.
+    """
+    from pydantic import TypeAdapter
+
+    tables = {
+        name: TypeAdapter(list[kind]).validate_python(_with_nan(data[name]))  # type: ignore[valid-type]
+        for name, kind in ROW_TYPES.items()
+    }
+    return Records(str(data["origin"]), **tables)
 
 
 def _changed(request: Request) -> dict[str, Any]:
