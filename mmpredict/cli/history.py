@@ -33,7 +33,7 @@ def show_history(
     from mmpredict.validation.history import History
 
     history = History()
-    checks = history.checks(machine, metric, _date(since))
+    checks = history.checks(machine, metric, iso_date(since))
     rows, changed = past_errors(checks, by), changes(checks)
     if as_json:
         document = {"checks": [one.to_dict() for one in checks], "errors": [one.to_dict() for one in rows]}
@@ -46,14 +46,18 @@ def show_history(
         remark(sentence)
 
 
-def _date(text: str) -> str:
+def iso_date(text: str) -> str:
+    """A date, or a date and time, of the option ``--since`` in the form in which times are kept.
+
+    Raises:
+        InputError: it is none.
+    """
     from mmpredict.errors import InputError
 
     try:
-        return datetime.fromisoformat(text).isoformat() if text and len(text) > len("2026-11-20") else _day(text)
+        moment = datetime.fromisoformat(text) if text else None
     except ValueError:
         raise InputError(f"--since is {text!r}; it must be a date as 2026-11-20, or a date and time as 2026-11-20T08:00") from None
-
-
-def _day(text: str) -> str:
-    return datetime.fromisoformat(text).date().isoformat() if text else ""
+    if moment is None:
+        return ""
+    return moment.date().isoformat() if len(text) <= len("2026-11-20") else moment.isoformat()

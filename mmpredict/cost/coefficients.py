@@ -26,6 +26,10 @@ def _both_phases(values: _ByPhase) -> _ByPhase:
     return values
 
 
+Factor = Annotated[float, Field(gt=0)]
+Threads = Annotated[int, Field(ge=1)]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -76,6 +80,7 @@ class StepCoefficients(_Frozen):
         bandwidth_bytes_per_s: at which the other weights come from memory at best [bytes/s].
         kernels: weight type → time per weight.
         prefill_factor, decode_factor: what real runs made of the time of prompts and of decode steps (``Correction``) [1].
+        prefill_of, decode_of: model → what they made of it besides, where that model was run [1].
     """
 
     layer_s: float = Field(ge=0)
@@ -91,6 +96,16 @@ class StepCoefficients(_Frozen):
     kernels: dict[str, Kernel] = Field(min_length=1)
     prefill_factor: float = Field(default=1.0, gt=0)
     decode_factor: float = Field(default=1.0, gt=0)
+    prefill_of: dict[str, Factor] = Field(default_factory=dict)
+    decode_of: dict[str, Factor] = Field(default_factory=dict)
+
+    def prefill_times(self, model: str) -> float:
+        """What real runs make of the time of a model's prompts [1]."""
+        return self.prefill_factor * self.prefill_of.get(model, 1.0)
+
+    def decode_times(self, model: str) -> float:
+        """What real runs make of the time of a model's decode steps [1]."""
+        return self.decode_factor * self.decode_of.get(model, 1.0)
 
 
 class ContentionCoefficients(_Frozen):
@@ -121,6 +136,7 @@ class LoadCoefficients(_Frozen):
         vocabulary_s: per entry of the vocabulary [s].
         cold_byte_s: additionally per byte when the file must come from storage [s/byte].
         log_spread: of a load's duration [1].
+        factor_of: model → what real runs made of its loads (``Correction``) [1].
     """
 
     start_s: float = Field(ge=0)
@@ -129,6 +145,7 @@ class LoadCoefficients(_Frozen):
     vocabulary_s: float = Field(ge=0)
     cold_byte_s: float = Field(ge=0)
     log_spread: float = Field(ge=0)
+    factor_of: dict[str, Factor] = Field(default_factory=dict)
 
 
 class MemoryCoefficients(_Frozen):
@@ -149,8 +166,10 @@ class Correction(_Frozen):
         first, last: dates of the runs (ISO).
         runs, rounds: how many there were, and in how many rounds [1].
         models: models that were run.
-        prefill, decode: number of threads of the runs → factor of the time of prompts and of decode steps [1].
-        load, request: factor of the time of loads, and of what a request costs besides [1].
+        prefill, decode: number of threads of the runs → factor of the time of prompts and of decode steps, whatever the model [1].
+        prefill_of, decode_of: number of threads → model → its own factor besides [1].
+        load, load_of: factor of the time of loads, and model → its own besides [1].
+        request: factor of what a request costs besides [1].
         calibrated_log_spread: ``machine_log_spread`` before.
         errors: median absolute error on rounds that were left out, before and after: metric → fraction.
     """
@@ -161,10 +180,13 @@ class Correction(_Frozen):
     runs: int = Field(ge=1)
     rounds: int = Field(ge=1)
     models: tuple[str, ...]
-    prefill: dict[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    decode: dict[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    load: float = Field(default=1.0, gt=0)
-    request: float = Field(default=1.0, gt=0)
+    prefill: dict[Threads, Factor] = Field(default_factory=dict)
+    decode: dict[Threads, Factor] = Field(default_factory=dict)
+    prefill_of: dict[Threads, dict[str, Factor]] = Field(default_factory=dict)
+    decode_of: dict[Threads, dict[str, Factor]] = Field(default_factory=dict)
+    load: Factor = 1.0
+    load_of: dict[str, Factor] = Field(default_factory=dict)
+    request: Factor = 1.0
     calibrated_log_spread: float = Field(ge=0)
     errors: dict[str, float] = Field(default_factory=dict)
 

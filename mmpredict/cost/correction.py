@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TypeVar
 
 from mmpredict.cost.coefficients import Coefficients, Correction, LoadCoefficients
+
+_Value = TypeVar("_Value")
 
 
 def corrected(coefficients: Coefficients, correction: Correction, machine_log_spread: float | None = None) -> Coefficients:
@@ -23,8 +26,10 @@ def corrected(coefficients: Coefficients, correction: Correction, machine_log_sp
     steps = {
         threads: step.model_copy(
             update={
-                "prefill_factor": factor_at(correction.prefill, threads),
-                "decode_factor": factor_at(correction.decode, threads),
+                "prefill_factor": nearest(correction.prefill, threads, 1.0),
+                "decode_factor": nearest(correction.decode, threads, 1.0),
+                "prefill_of": nearest(correction.prefill_of, threads, {}),
+                "decode_of": nearest(correction.decode_of, threads, {}),
             }
         )
         for threads, step in own.steps.items()
@@ -32,7 +37,7 @@ def corrected(coefficients: Coefficients, correction: Correction, machine_log_sp
     return own.model_copy(
         update={
             "steps": steps,
-            "loading": _scaled(own.loading, correction.load),
+            "loading": _scaled(own.loading, correction.load, correction.load_of),
             "request_s": own.request_s * correction.request,
             "machine_log_spread": own.machine_log_spread if machine_log_spread is None else machine_log_spread,
             "correction": correction,
@@ -45,11 +50,11 @@ def uncorrected(coefficients: Coefficients) -> Coefficients:
     correction = coefficients.correction
     if correction is None:
         return coefficients
-    plain = {"prefill_factor": 1.0, "decode_factor": 1.0}
+    plain: dict[str, object] = {"prefill_factor": 1.0, "decode_factor": 1.0, "prefill_of": {}, "decode_of": {}}
     return coefficients.model_copy(
         update={
             "steps": {threads: step.model_copy(update=plain) for threads, step in coefficients.steps.items()},
-            "loading": _scaled(coefficients.loading, 1.0 / correction.load),
+            "loading": _scaled(coefficients.loading, 1.0 / correction.load, {}),
             "request_s": coefficients.request_s / correction.request,
             "machine_log_spread": correction.calibrated_log_spread,
             "correction": None,
@@ -57,11 +62,11 @@ def uncorrected(coefficients: Coefficients) -> Coefficients:
     )
 
 
-def factor_at(factors: Mapping[int, float], threads: int) -> float:
-    """The factor of the nearest number of threads, of two equally near ones that of the smaller; 1 where there is none."""
-    if not factors:
-        return 1.0
-    return factors[min(factors, key=lambda count: (abs(math.log(count / threads)), count))]
+def nearest(found: Mapping[int, _Value], threads: int, without: _Value) -> _Value:
+    """What belongs to the nearest number of threads, of two equally near ones to the smaller; ``without`` where there is none."""
+    if not found:
+        return without
+    return found[min(found, key=lambda count: (abs(math.log(count / threads)), count))]
 
 
 def correction_sentence(correction: Correction) -> str:
@@ -72,6 +77,7 @@ def correction_sentence(correction: Correction) -> str:
     )
 
 
-def _scaled(loading: LoadCoefficients, factor: float) -> LoadCoefficients:
+def _scaled(loading: LoadCoefficients, factor: float, factor_of: Mapping[str, float]) -> LoadCoefficients:
     per_unit = ("start_s", "mapped_byte_s", "private_byte_s", "vocabulary_s", "cold_byte_s")
-    return loading.model_copy(update={name: getattr(loading, name) * factor for name in per_unit})
+    scaled: dict[str, object] = {name: getattr(loading, name) * factor for name in per_unit}
+    return loading.model_copy(update=scaled | {"factor_of": dict(factor_of)})

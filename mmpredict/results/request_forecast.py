@@ -64,10 +64,9 @@ def request_forecasts(
         drawn: ``all_latencies_s`` of every draw.
         level: share of measurements that intervals are meant to contain [1].
     """
-    values = np.array(drawn, dtype=np.float64).reshape(len(drawn), -1)
-    if not len(drawn) or not values.size:
+    if not drawn:
         return ()
-    found = column_intervals(values, level)
+    found = column_intervals(np.array(drawn, dtype=np.float64).reshape(len(drawn), -1), level)
     place = {request: 2 * number for number, request in enumerate(sorted(row.request for row in records.requests))}
     return tuple(
         RequestForecast(row.request, row.model, found[place[row.request]], found[place[row.request] + 1])

@@ -1,7 +1,7 @@
 """How far the phases of real runs are from their simulation: what a calibration can be corrected by.
 
 A run is simulated with its own plan and requests, everything at its median, and phases of equal requests are set beside each other:
-prompts, decoding, loads, and the time from sending to the first work where nobody has to wait for a slot. Queueing and batching are
+prompts, decoding, loads, and the time from sending to the first work where the machine has nothing else to do. Queueing and batching are
 in the simulation already, so that they count in neither direction.
 """
 
@@ -26,8 +26,6 @@ Part = Literal["prefill", "decode", "load", "request"]
 PARTS: tuple[Part, ...] = ("prefill", "decode", "load", "request")
 LEAST_S = 1e-3
 """Shorter times are the clock's and the network's."""
-UNQUEUED = 4.0
-"""Requests whose simulated wait for their server is at most so many times the cost of a request count as sent to an idle one."""
 
 
 class Group(NamedTuple):
@@ -48,18 +46,14 @@ def residuals(run: Executed, specs: Mapping[str, ModelSpec], coefficients: Coeff
     """
     simulated = simulate(run.plan, run.workload, specs, CostModel(coefficients), math.inf, run.cold)
     found: dict[Group, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    threads = {
-        one.name: one.threads
-        for stage in run.plan.stages
-        if _fits(run.plan, stage, coefficients.cores)
-        for one in (run.plan.instance(name) for name in stage.instances)
-    }
+    within = [stage for stage in run.plan.stages if _fits(run.plan, stage, coefficients.cores)]
+    threads = {name: run.plan.instance(name).threads for stage in within for name in stage.instances}
     expected = {row.request: row for row in simulated.requests}
     for row in run.records.requests:
         twin = expected.get(row.request)
-        if twin is None or row.instance not in threads or "ok" != row.status or "ok" != twin.status:
+        if twin is None or row.instance not in threads or row.status != "ok" or twin.status != "ok":
             continue
-        for part, times in _times(row, twin, coefficients.request_s).items():
+        for part, times in _times(row, twin, _alone(row, run.records)).items():
             group = Group(part, 0 if part == "request" else threads[row.instance])
             found[group][row.model].append(math.log(times[0] / times[1]))
     loads = _loads(simulated)
@@ -78,15 +72,22 @@ def _fits(plan: Plan, stage: Stage, cores: int) -> bool:
     return sum(plan.instance(name).threads for name in stage.instances) <= cores
 
 
-def _times(row: RequestRow, twin: RequestRow, request_s: float) -> dict[Part, tuple[float, float]]:
+def _alone(row: RequestRow, records: Records) -> bool:
+    """Whether a request was sent while no other one was being worked on, or sent too."""
+    return not any(
+        other is not row and other.dispatched_s <= row.prefill_start_s and not other.finish_s <= row.dispatched_s
+        for other in records.requests
+    )
+
+
+def _times(row: RequestRow, twin: RequestRow, alone: bool) -> dict[Part, tuple[float, float]]:
     """Part → measured and simulated time [s], of the parts that are long enough to tell something."""
     pairs: dict[Part, tuple[float, float]] = {
         "prefill": (row.first_token_s - row.prefill_start_s, twin.first_token_s - twin.prefill_start_s),
         "decode": (row.finish_s - row.first_token_s, twin.finish_s - twin.first_token_s),
     }
-    waits = (row.prefill_start_s - row.dispatched_s, twin.prefill_start_s - twin.dispatched_s)
-    if waits[1] <= UNQUEUED * request_s:
-        pairs["request"] = waits
+    if alone:
+        pairs["request"] = (row.prefill_start_s - row.dispatched_s, twin.prefill_start_s - twin.dispatched_s)
     return {part: times for part, times in pairs.items() if min(times) > LEAST_S}
 
 

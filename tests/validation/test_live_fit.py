@@ -1,0 +1,148 @@
+"""Corrections by real runs: of machines that became slower, that are as calibrated, and that tell nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from made_up import APART, OTHER, SMALL, TOGETHER, executed, past, plan
+
+from mmpredict.cost.coefficients import Coefficients, Correction
+from mmpredict.cost.correction import corrected, uncorrected
+from mmpredict.errors import InputError
+from mmpredict.models.resolve import resolve
+from mmpredict.validation.live_factors import Factor, estimate
+from mmpredict.validation.live_fit import LiveFit, fit_live
+from mmpredict.validation.live_residuals import Group, residuals
+
+SPECS = {name: resolve(name) for name in (SMALL, OTHER)}
+
+
+def slower(own: Coefficients, factor: float = 1.0, **factors: float) -> Coefficients:
+    """A machine whose parts take longer than calibrated."""
+    found = Correction(
+        learnt_on="2026-11-01",
+        first="2026-11-01",
+        last="2026-11-01",
+        runs=1,
+        rounds=1,
+        models=("m",),
+        prefill={4: factor * factors.get("prefill", 1.0)},
+        decode={4: factor * factors.get("decode", 1.0)},
+        load=factor * factors.get("load", 1.0),
+        request=factors.get("request", 1.0),
+        calibrated_log_spread=own.machine_log_spread,
+    )
+    return corrected(own, found).model_copy(update={"correction": None})
+
+
+def fitted(own: Coefficients, truths: list[Coefficients]) -> LiveFit:
+    """A fit to one round of two plans for each machine in turn."""
+    runs = [one for number, truth in enumerate(truths, 1) for one in past(truth, number, APART, TOGETHER)]
+    return fit_live(runs, own, "2026-11-30", lambda label, part: None)
+
+
+def factor(found: LiveFit, part: str, threads: int = 0) -> Factor:
+    return next(one for one in found.factors if (one.part, one.threads) == (part, threads))
+
+
+def test_parts_of_a_run_tell_how_much_longer_they_take(coefficients: Coefficients) -> None:
+    truth = slower(coefficients, prefill=1.3, decode=0.9, load=1.5)
+    for what, threads in ((APART, 4), (TOGETHER, 2)):
+        found = residuals(executed(truth, what), SPECS, coefficients)
+        assert set(found[Group("decode", threads)]) == {SMALL, OTHER}
+        assert math.exp(found[Group("load", 0)][SMALL]) == pytest.approx(1.5, rel=0.02)
+        if what is APART:
+            assert math.exp(found[Group("prefill", threads)][SMALL]) == pytest.approx(1.3, rel=0.02)
+            assert math.exp(found[Group("decode", threads)][OTHER]) == pytest.approx(0.9, rel=0.02)
+    assert all(value == 0.0 for one in residuals(executed(truth, APART), SPECS, truth).values() for value in one.values())
+
+
+def test_servers_that_share_cores_tell_nothing_of_their_speed(coefficients: Coefficients) -> None:
+    crowd = replace(TOGETHER, instances=tuple(replace(one, threads=4, spincount=1000) for one in TOGETHER.instances))
+    assert residuals(executed(slower(coefficients, 1.2), crowd), SPECS, coefficients) == {}
+
+
+def test_a_machine_that_became_slower_is_predicted_better(coefficients: Coefficients) -> None:
+    found = fitted(coefficients, [slower(coefficients, 1.12) for _ in range(9)])
+    assert found.better
+    assert (found.fitted, found.held_out, found.runs) == (6, 3, 18)
+    assert 1 / 1.12 - 1 < found.before["makespan_s"].bias_frac < -0.05, "some of the time nobody works"
+    assert abs(found.after["makespan_s"].bias_frac) < 0.6 * abs(found.before["makespan_s"].bias_frac)
+    assert found.after["request_e2e_s"].median_absolute_frac < found.before["request_e2e_s"].median_absolute_frac
+    decode = factor(found, "decode", 4)
+    assert decode.seen == pytest.approx(1.12, rel=0.02)
+    assert 1.04 < decode.value < decode.seen, "nine rounds of two models are believed in part"
+    correction = found.coefficients.correction
+    assert correction is not None and (correction.rounds, correction.runs, correction.models) == (9, 18, (OTHER, SMALL))
+    assert correction.errors["makespan_s_after"] < correction.errors["makespan_s_before"]
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["better"] is True
+
+
+def test_the_more_rounds_the_more_they_are_believed(coefficients: Coefficients) -> None:
+    few, many = (factor(fitted(coefficients, [slower(coefficients, 1.1)] * count), "prefill", 4) for count in (2, 8))
+    assert few.seen == pytest.approx(many.seen, rel=0.01)
+    assert 1.0 < few.value < many.value < many.seen
+
+
+def test_a_machine_that_is_as_calibrated_stays_so(coefficients: Coefficients) -> None:
+    found = fitted(coefficients, [coefficients] * 6)
+    assert [one.value for one in found.factors] == pytest.approx([1.0] * len(found.factors), abs=1e-6)
+    assert found.coefficients.machine_log_spread < coefficients.machine_log_spread, "no drift was seen"
+
+
+def test_drift_between_rounds_widens_what_is_expected(coefficients: Coefficients) -> None:
+    steady, drifting = (
+        fitted(coefficients, [slower(coefficients, math.exp(drift * turn)) for turn in (-1, 1, -1, 1, 0, -1, 1, 0)])
+        for drift in (0.0, 0.15)
+    )
+    assert steady.coefficients.machine_log_spread < 0.05 < 0.1 < drifting.coefficients.machine_log_spread
+
+
+def test_what_does_not_hold_for_the_newest_rounds_is_no_gain(coefficients: Coefficients) -> None:
+    found = fitted(coefficients, [*[slower(coefficients, 1.2)] * 4, *[slower(coefficients, 0.9)] * 2])
+    assert not found.better
+    assert found.score_after > found.score_before
+
+
+def test_a_correction_is_made_anew_from_the_calibration(coefficients: Coefficients) -> None:
+    truths = [slower(coefficients, 1.1)] * 4
+    first = fitted(coefficients, truths)
+    again = fitted(first.coefficients, truths)
+    assert [one.value for one in again.factors] == pytest.approx([one.value for one in first.factors])
+    assert again.coefficients.request_s == pytest.approx(first.coefficients.request_s)
+
+
+def test_a_correction_can_be_taken_back(coefficients: Coefficients) -> None:
+    back = uncorrected(fitted(coefficients, [slower(coefficients, 1.1, request=2.0)] * 3).coefficients)
+    assert back.correction is None
+    assert back.steps == coefficients.steps
+    assert back.loading.start_s == pytest.approx(coefficients.loading.start_s)
+    assert (back.request_s, back.machine_log_spread) == pytest.approx((coefficients.request_s, coefficients.machine_log_spread))
+
+
+def test_runs_that_tell_nothing_are_named(coefficients: Coefficients) -> None:
+    crowd = plan(4, apart=False)
+    gone = past(coefficients, 3, APART)[0]
+    gone = replace(gone, run=replace(gone.run, models=dict.fromkeys((SMALL, OTHER), "gone.gguf")))
+    runs = [*past(coefficients, 1, crowd), *past(coefficients, 2, APART, status="timeout"), gone, *past(coefficients, 4, APART)]
+    with pytest.raises(InputError, match=r"1 rounds of real runs .*spin tell nothing.*failed.*gone.gguf.*at least 2 are needed"):
+        fit_live(runs, coefficients, "2026-11-30", lambda label, part: None)
+
+
+def test_an_estimate_by_hand(coefficients: Coefficients) -> None:
+    own = coefficients.model_copy(update={"machine_log_spread": 0.1, "model_log_spread": {"prefill": 0.1, "decode": 0.2}})
+    rounds = [{Group("decode", 2): {"a": 0.1 + drift, "b": 0.3 + drift}} for drift in (-0.06745, 0.0, 0.06745)]
+    (found,), spread = estimate(rounds, [], own)
+    assert math.log(found.seen) == pytest.approx(0.2)
+    drift = (2 * 0.1**2 + 2 * 0.1**2) / 4
+    assert math.log(found.value) == pytest.approx(0.2 * 0.01 / (0.01 + drift / 3 + 0.04 / 2))
+    assert spread == pytest.approx(math.sqrt(drift + 0.01 * drift / (3 * 0.01 + drift)))
+    again, _ = estimate(
+        [{group: {m: v - 0.05 for m, v in one.items()} for group, one in r.items()} for r in rounds],
+        [Factor("decode", 2, math.exp(0.05), 1.0, 3, 2)],
+        own,
+    )
+    assert again[0].value == pytest.approx(found.value), "what was simulated with already counts"
