@@ -41,9 +41,10 @@ def fit_from_validation(since: str, as_json: bool) -> None:
         OUTPUT.print(improvement_table(found.before, found.after))
     for reason, count in Counter([*damaged, *found.left_out]).items():
         remark(f"left out: {count} × {reason}")
+    assert found.coefficients.correction is not None
     remark(
         f"fitted to {found.fitted} rounds and tested on the {found.held_out} newest; drift between rounds: "
-        f"{coefficients.machine_log_spread:.3f} before, {found.coefficients.machine_log_spread:.3f} after"
+        f"{found.coefficients.correction.calibrated_log_spread:.3f} before, {found.coefficients.machine_log_spread:.3f} after"
     )
     if stored:
         remark(f"saved, fitted to all {found.fitted + found.held_out} rounds ({found.runs} runs): {stored}")

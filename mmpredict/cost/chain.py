@@ -82,9 +82,8 @@ class InstanceCost:
     def load_demand(self, solo_s: float, cold: bool) -> Demand:
         """See ``ServerCost``."""
         own = self._coefficients.loading
-        reading_s = (
-            self._load_factor * own.factor_of.get(self.spec.name, 1.0) * own.cold_byte_s * self.spec.weight_bytes if cold else 0.0
-        )
+        byte_s = self._load_factor * own.factor_of.get(self.spec.name, 1.0) * own.cold_byte_s
+        reading_s = byte_s * self.spec.weight_bytes if cold else 0.0
         return Demand("load", 1, False, solo_s, 0.0, False, disk=min(1.0, reading_s / solo_s) if solo_s else 0.0)
 
     def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:

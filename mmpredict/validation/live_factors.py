@@ -1,20 +1,20 @@
 """By which factors real runs are slower than a calibration says: estimates drawn to 1 where little was seen.
 
-What is estimated is a factor of each part of a run (``live_residuals``), on a logarithmic scale: θ for all models, and u_m besides for
-each model m that was run. A round r shows of a model
+What is estimated is a factor of each part of a run (``live_residuals``), on a logarithmic scale: θ for all models, and u_m
+besides for each model m that was run. A round r shows of a model
 
     y_rm = θ + u_m + drift_r
 
 with the calibration's own spreads as priors: θ ~ N(0, τ²) with τ its ``machine_log_spread``, u ~ N(0, v²) with v its
-``model_log_spread``, and drift ~ N(0, s²), s² = (2 τ² + (n − 1) · robust variance between rounds) / (n + 1). From the medians ȳ_m over
-n_m of n rounds, for M models,
+``model_log_spread``, and drift ~ N(0, s²), s² = (2 τ² + (n − 1) · robust variance between rounds) / (n + 1). From the medians ȳ_m
+over n_m of n rounds, for M models,
 
     θ   = mean ȳ_m · τ² / (τ² + s² / n + v² / M)
     u_m = (ȳ_m − θ) · v² / (v² + s² / n_m)
 
 (best linear unbiased prediction of a mixed model). Few models move other models by little, as their errors may be their own; what
-several rounds agree on of one model is believed of that model. Rounds, not requests, are counted, because requests of a round share its
-drift. The factors are found in a few passes, as every pass simulates with those of the last.
+several rounds agree on of one model is believed of that model. Rounds, not requests, are counted, because requests of a round
+share its drift. The factors are found in a few passes, as every pass simulates with those of the last.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How far the phases of real runs are from their simulation: what a calibration can be corrected by.
 
-A run is simulated with its own plan and requests, everything at its median, and phases of equal requests are set beside each other:
-prompts, decoding, loads, and the time from sending to the first work where the machine has nothing else to do. Queueing and batching are
-in the simulation already, so that they count in neither direction.
+A run is simulated with its own plan and requests, everything at its median, and phases of equal requests are set beside each
+other: prompts, decoding, loads, and the time from sending to the first work where the machine has nothing else to do. Queueing and
+batching are in the simulation already, so that they count in neither direction.
 """
 
 from __future__ import annotations

@@ -73,8 +73,9 @@ def test_a_machine_that_became_slower_is_predicted_better(coefficients: Coeffici
     assert abs(found.after["makespan_s"].bias_frac) < 0.6 * abs(found.before["makespan_s"].bias_frac)
     assert found.after["request_e2e_s"].median_absolute_frac < found.before["request_e2e_s"].median_absolute_frac
     decode = factor(found, "decode", 4)
-    assert decode.seen == pytest.approx(1.12, rel=0.02)
-    assert 1.04 < decode.value < decode.seen, "nine rounds of two models are believed in part"
+    assert decode.seen == pytest.approx({SMALL: 1.12, OTHER: 1.12}, rel=0.02)
+    assert math.exp(decode.log_of(SMALL)) == pytest.approx(1.12, rel=0.02), "nine rounds agree on this model"
+    assert 1.01 < decode.value < 1.08, "two models move others in part only"
     correction = found.coefficients.correction
     assert correction is not None and (correction.rounds, correction.runs, correction.models) == (9, 18, (OTHER, SMALL))
     assert correction.errors["makespan_s_after"] < correction.errors["makespan_s_before"]
@@ -84,12 +85,15 @@ def test_a_machine_that_became_slower_is_predicted_better(coefficients: Coeffici
 def test_the_more_rounds_the_more_they_are_believed(coefficients: Coefficients) -> None:
     few, many = (factor(fitted(coefficients, [slower(coefficients, 1.1)] * count), "prefill", 4) for count in (2, 8))
     assert few.seen == pytest.approx(many.seen, rel=0.01)
-    assert 1.0 < few.value < many.value < many.seen
+    assert 1.0 < few.value < many.value
+    assert 0.05 < few.log_of(SMALL) < many.log_of(SMALL) < math.log(1.1)
 
 
 def test_a_machine_that_is_as_calibrated_stays_so(coefficients: Coefficients) -> None:
     found = fitted(coefficients, [coefficients] * 6)
-    assert [one.value for one in found.factors] == pytest.approx([1.0] * len(found.factors), abs=1e-6)
+    assert [one.log_of(model) for one in found.factors for model in ("", SMALL, OTHER)] == pytest.approx(
+        [0.0] * 3 * len(found.factors)
+    )
     assert found.coefficients.machine_log_spread < coefficients.machine_log_spread, "no drift was seen"
 
 
@@ -136,13 +140,27 @@ def test_an_estimate_by_hand(coefficients: Coefficients) -> None:
     own = coefficients.model_copy(update={"machine_log_spread": 0.1, "model_log_spread": {"prefill": 0.1, "decode": 0.2}})
     rounds = [{Group("decode", 2): {"a": 0.1 + drift, "b": 0.3 + drift}} for drift in (-0.06745, 0.0, 0.06745)]
     (found,), spread = estimate(rounds, [], own)
-    assert math.log(found.seen) == pytest.approx(0.2)
+    assert {model: math.log(seen) for model, seen in found.seen.items()} == pytest.approx({"a": 0.1, "b": 0.3})
     drift = (2 * 0.1**2 + 2 * 0.1**2) / 4
-    assert math.log(found.value) == pytest.approx(0.2 * 0.01 / (0.01 + drift / 3 + 0.04 / 2))
+    common = 0.2 * 0.01 / (0.01 + drift / 3 + 0.04 / 2)
+    assert math.log(found.value) == pytest.approx(common)
+    assert math.log(found.of["b"]) == pytest.approx((0.3 - common) * 0.04 / (0.04 + drift / 3))
     assert spread == pytest.approx(math.sqrt(drift + 0.01 * drift / (3 * 0.01 + drift)))
-    again, _ = estimate(
-        [{group: {m: v - 0.05 for m, v in one.items()} for group, one in r.items()} for r in rounds],
-        [Factor("decode", 2, math.exp(0.05), 1.0, 3, 2)],
-        own,
+
+
+def test_what_was_simulated_with_counts_already(coefficients: Coefficients) -> None:
+    group = Group("prefill", 2)
+    rounds = [{group: {"a": 0.1 + drift}} for drift in (-0.01, 0.0, 0.02)]
+    used = Factor("prefill", 2, math.exp(0.04), {"a": math.exp(0.02)}, {}, 3)
+    again = [{group: {"a": one[group]["a"] - 0.06}} for one in rounds]
+    assert estimate(again, [used], coefficients)[0][0].log_of("a") == pytest.approx(
+        estimate(rounds, [], coefficients)[0][0].log_of("a")
     )
-    assert again[0].value == pytest.approx(found.value), "what was simulated with already counts"
+
+
+def test_models_that_were_not_run_are_moved_by_what_is_common(coefficients: Coefficients) -> None:
+    found = fitted(coefficients, [slower(coefficients, 1.1)] * 6).coefficients
+    steps = found.steps[4]
+    assert steps.decode_times("a stranger") == steps.decode_factor < steps.decode_times(SMALL)
+    assert set(found.loading.factor_of) == {SMALL, OTHER}
+    assert found.steps[1].decode_of == found.steps[2].decode_of, "one thread was not run: as with two"
