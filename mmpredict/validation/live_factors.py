@@ -1,20 +1,21 @@
 """By which factors real runs are slower than a calibration says: estimates drawn to 1 where little was seen.
 
 What is estimated is a factor of each part of a run (``live_residuals``), on a logarithmic scale: θ for all models, and u_m
-besides for each model m that was run. A round r shows of a model
+besides for each model m that was run. A round r of a question q (a scenario) shows of a model
 
-    y_rm = θ + u_m + drift_r
+    y_rm = θ + u_m + w_qm + drift_r
 
-with the calibration's own spreads as priors: θ ~ N(0, τ²) with τ its ``machine_log_spread``, u ~ N(0, v²) with v its
-``model_log_spread``, and drift ~ N(0, s²), s² = (2 τ² + (n − 1) · robust variance between rounds) / (n + 1). From the medians ȳ_m
-over n_m of n rounds, for M models,
+with the calibration's own spreads as priors: θ ~ N(0, τ²) with τ its ``machine_log_spread``; u and w ~ N(0, v² / 2), together its
+``model_log_spread`` v, as a model's error is in part the same wherever it is run and in part not; and drift ~ N(0, s²),
+s² = (2 τ² + (n − 1) · robust variance between rounds of a question) / (n + 1). ȳ_m is the mean over Q_m questions of the median
+over their rounds, n_m in all. For n rounds and M models
 
-    θ   = mean ȳ_m · τ² / (τ² + s² / n + v² / M)
-    u_m = (ȳ_m − θ) · v² / (v² + s² / n_m)
+    θ   = mean ȳ_m · τ² / (τ² + s² / n + mean (v² / 2 + v² / 2 Q_m) / M)
+    u_m = (ȳ_m − θ) · v² / 2 / (v² / 2 + v² / 2 Q_m + s² / n_m)
 
-(best linear unbiased prediction of a mixed model). Few models move other models by little, as their errors may be their own; what
-several rounds agree on of one model is believed of that model. Rounds, not requests, are counted, because requests of a round
-share its drift. The factors are found in a few passes, as every pass simulates with those of the last.
+(best linear unbiased prediction of a mixed model). Few models move other models by little, and one scenario moves what is predicted
+of a model in others by half. Rounds, not requests, are counted, because requests of a round share its drift. The factors are found
+in a few passes, as every pass simulates with those of the last.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from statistics import fmean, median
 
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.results.history import NORMAL_QUARTILE
-from mmpredict.validation.live_residuals import PARTS, Group, Part
+from mmpredict.validation.live_residuals import PARTS, STEPS, Group, Part
 
 PRIOR_ROUNDS = 2  # what is known of drift before there are rounds counts as so many
 REQUEST_LOG_SPREAD = 0.5  # what a request costs besides is a matter of the client, and no calibration says how sure it is
@@ -58,12 +59,13 @@ class Factor:
 
 
 def estimate(
-    rounds: Sequence[Mapping[Group, Mapping[str, float]]], used: Sequence[Factor], own: Coefficients
+    rounds: Sequence[Mapping[Group, Mapping[str, float]]], questions: Sequence[str], used: Sequence[Factor], own: Coefficients
 ) -> tuple[tuple[Factor, ...], float]:
     """Factors, and the spread of the machine's speed from one round to the next.
 
     Args:
         rounds: of each round group → model → what it leaves beyond the factors ``used``, see ``live_residuals``.
+        questions: of each round, what it was about.
         used: factors that rounds were simulated with.
         own: the calibration.
     """
@@ -74,31 +76,47 @@ def estimate(
         for number, one in enumerate(rounds):
             for model, value in one.get(group, {}).items():
                 logs[model][number] = value + (known[group].log_of(model) if group in known else 0.0)
-        middle = {model: median(values.values()) for model, values in logs.items()}
+        levels = {model: _levels(values, questions) for model, values in logs.items()}
         drifts = {
-            number: fmean(logs[model][number] - middle[model] for model in one[group])
+            number: fmean(logs[model][number] - levels[model][questions[number]] for model in one[group])
             for number, one in enumerate(rounds)
             if group in one
         }
-        factors.append(_factor(group, middle, {model: len(values) for model, values in logs.items()}, drifts, own))
-        if group.part in ("prefill", "decode"):
+        factors.append(_factor(group, levels, {model: len(values) for model, values in logs.items()}, drifts, own))
+        if group.part in STEPS:
             for number, drift in drifts.items():
                 left[number].append(drift)
     return tuple(factors), _machine_spread([fmean(values) for values in left.values()], own.machine_log_spread)
 
 
+def _levels(logs: Mapping[int, float], questions: Sequence[str]) -> dict[str, float]:
+    """Question → median over its rounds."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for number, value in logs.items():
+        found[questions[number]].append(value)
+    return {question: median(values) for question, values in found.items()}
+
+
 def _factor(
-    group: Group, middle: Mapping[str, float], counts: Mapping[str, int], drifts: Mapping[int, float], own: Coefficients
+    group: Group,
+    levels: Mapping[str, Mapping[str, float]],
+    counts: Mapping[str, int],
+    drifts: Mapping[int, float],
+    own: Coefficients,
 ) -> Factor:
-    threads = group.threads
-    seen = {model: math.exp(level) for model, level in sorted(middle.items())}
+    middle = {model: fmean(found.values()) for model, found in sorted(levels.items())}
     prior = (REQUEST_LOG_SPREAD if group.part == "request" else own.machine_log_spread) ** 2
-    between = _model_spread(group.part, own) ** 2
+    half = _model_spread(group.part, own) ** 2 / 2
     drift = _drift_variance(list(drifts.values()), prior)
-    uncertain = prior + drift / len(drifts) + between / len(middle)
+    uncertain = prior + drift / len(drifts) + fmean(half + half / len(found) for found in levels.values()) / len(levels)
     common = fmean(middle.values()) * prior / uncertain if uncertain else 0.0
-    of = {model: math.exp((middle[model] - common) * between / (between + drift / counts[model])) for model in seen if between}
-    return Factor(group.part, threads, math.exp(common), of, seen, len(drifts))
+    of = {
+        model: math.exp((level - common) * half / (half + half / len(levels[model]) + drift / counts[model]))
+        for model, level in middle.items()
+        if half
+    }
+    seen = {model: math.exp(level) for model, level in middle.items()}
+    return Factor(group.part, group.threads, math.exp(common), of, seen, len(drifts))
 
 
 def _drift_variance(drifts: Sequence[float], prior: float) -> float:

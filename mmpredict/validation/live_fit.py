@@ -169,10 +169,11 @@ def _fit(
 ) -> tuple[Coefficients, tuple[Factor, ...]]:
     current, factors = own, tuple[Factor, ...]()
     runs = [run for members in rounds for run, _ in members]
+    questions = [_question(members) for members in rounds]
     names = sorted({real for run in runs for real in run.models.values()})
     for _ in range(PASSES):
         seen = [_round_residuals(members, current) for members in rounds]
-        factors, spread = estimate(seen, factors, own)
+        factors, spread = estimate(seen, questions, factors, own)
         correction = Correction(
             learnt_on=learnt_on,
             first=min(days),
@@ -191,6 +192,11 @@ def _fit(
         )
         current = corrected(own, correction, spread)
     return current, factors
+
+
+def _question(members: Round) -> str:
+    """What a round was about: its requests, whatever the scenario is called."""
+    return repr(members[0][0].workload)
 
 
 def _round_residuals(runs: Round, coefficients: Coefficients) -> dict[Group, dict[str, float]]:
