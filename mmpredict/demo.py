@@ -97,7 +97,7 @@ def _calibrated(output: Path, measured_on: str, reuse: bool, report: Callable[[s
             return load_coefficients(profile, engine_build())
         except NotCalibratedError:
             pass
-    calibration = Calibration(profile, measured_on, Protocol.of_types(_TYPES))
+    calibration = Calibration(profile, measured_on, Protocol.named("quick", _TYPES))
     _, rows = calibration.run(
         lambda label, fraction: report("calibrating this machine", label, fraction), output / "measurements.jsonl"
     )

@@ -54,10 +54,11 @@ ALLOWED: dict[str, set[str]] = {
     "validation": {*_SIMULATION, "live", "calibrate"},
     "report": {*_GROUND, "results"},
     "scenario": {*_SIMULATION, "strategy"},
-    "compat": {*_FACTS, "cost", "results", "sizing"},
+    "compat": {*_SIMULATION, "strategy", "sizing"},
     "api": _EVERYTHING - {"cli", "demo", "compat"},
     "demo": _EVERYTHING - {"cli"},
     "cli": _EVERYTHING,
+    "__main__": {"cli"},
     "": {"api", "compat", "errors", "scenario", "sizing"},  # the public names
 }
 

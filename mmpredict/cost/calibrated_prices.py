@@ -11,7 +11,7 @@ from mmpredict.cost.contention import Phase
 from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.prices import StepPrices
 from mmpredict.cost.rates.attention import attention_layers, is_cached
-from mmpredict.cost.step import CELL_TYPE, StepCost, StepFeatures, attention_macs, batch_features, decode_features
+from mmpredict.cost.step import CELL_TYPE, StepCost, StepFeatures, attention_macs, batch_features, decode_features, masking_heads
 from mmpredict.models.spec import ModelSpec
 
 
@@ -42,8 +42,7 @@ class CalibratedPrices(StepPrices):
         cell_bytes = dict.fromkeys(widths, 0.0)
         for layers in attention_layers(spec.shape):
             cell_bytes[layers.limit] += layers.cell_bytes(CELL_TYPE, CELL_TYPE)
-        heads = sum(layers.count * layers.heads for layers in attention_layers(spec.shape) if math.isinf(layers.limit))
-        self.masked_cell_s = self._decode * heads * self._between(lambda cost: cost.coefficients.masked_head_s)
+        self.masked_cell_s = self._decode * masking_heads(spec) * self._between(lambda cost: cost.coefficients.masked_head_s)
         self.limits = tuple(widths)
         plain = self.limits == (math.inf,) and is_cached(spec.shape)
         self._plain_width = widths[math.inf] if plain else 0.0  # of models that see everything before, in every layer

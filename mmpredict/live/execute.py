@@ -12,18 +12,16 @@ from pathlib import Path
 from time import perf_counter
 
 from mmpredict.errors import InputError
-from mmpredict.hardware import warmth
-from mmpredict.hardware.telemetry import memory_bytes
-from mmpredict.live.client import CompletionClient, unique_prompt
-from mmpredict.live.embedded import EmbeddedServer, ending_servers, require_engine
+from mmpredict.live.embedded import ending_servers
+from mmpredict.live.embedded_engine import EmbeddedEngine
+from mmpredict.live.engine import Engine, Server
 from mmpredict.live.failure import FailureReason, RequestFailure
-from mmpredict.models.resolve import materialize
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.columns import ActivityRow, RequestRow, StateRow
 from mmpredict.results.records import Records
 from mmpredict.simulation.dispatch import StageQueue, assign, check_context, check_order
 from mmpredict.simulation.plan import Plan, Stage
-from mmpredict.simulation.residency import check_memory, largest_private_bytes
+from mmpredict.simulation.residency import check_memory
 from mmpredict.workload.followers import Followers
 from mmpredict.workload.request import Request, Workload
 
@@ -44,8 +42,9 @@ def execute_plan(
     cold: bool = False,
     limit_s: float = DEFAULT_LIMIT_S,
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> Records:
-    """Run a plan on embedded llama.cpp servers.
+    """Run a plan on real servers.
 
     Args:
         plan: instances and stages.
@@ -56,6 +55,7 @@ def execute_plan(
         cold: whether model files are dropped from the page cache first; read into it otherwise, and free memory touched.
         limit_s: requests that are not done this long after the begin are given up and recorded as ``timeout`` [s].
         progress: told what happens.
+        engine: starts the servers; the embedded llama.cpp by default.
 
     Raises:
         InputError: a request asks for a model that the plan does not serve, or for more tokens than the context holds; servers
@@ -69,16 +69,9 @@ def execute_plan(
     check_context(plan, workload, instance_of)
     check_order(plan, workload, instance_of)
     check_memory(plan, specs, memory_capacity_bytes)
-    require_engine()
-    paths = {instance.model: materialize(specs[instance.model]) for instance in plan.instances}
-    for path in paths.values():
-        if cold:
-            warmth.drop(path)
-        else:
-            warmth.warm(path)
-    if not cold:
-        warmth.touch_memory(largest_private_bytes(plan, specs))
-    run = _Run(plan, workload, specs, paths, instance_of, memory_capacity_bytes, log_directory, limit_s, progress)
+    engine = engine or EmbeddedEngine()
+    engine.prepare(plan, specs, cold)
+    run = _Run(plan, workload, engine, instance_of, memory_capacity_bytes, log_directory, limit_s, progress)
     with ending_servers():
         return run.records()
 
@@ -100,14 +93,13 @@ class _Coming:
 class _Run:
     plan: Plan
     workload: Workload
-    specs: Mapping[str, ModelSpec]
-    paths: Mapping[str, Path]
+    engine: Engine
     instance_of: Mapping[str, str]
     memory_capacity_bytes: float
     log_directory: Path
     limit_s: float
     progress: Progress | None
-    servers: dict[str, EmbeddedServer] = field(default_factory=dict)
+    servers: dict[str, Server] = field(default_factory=dict)
     result: Records = field(default_factory=lambda: Records("measured"))
     followers: Followers = field(default_factory=Followers)
     sessions: dict[str, list[int]] = field(default_factory=dict)
@@ -177,7 +169,7 @@ class _Run:
         self._report(f"loading {name}")
         start_s = self._now_s()
         log_path = self.log_directory / f"{self.plan.strategy}-{len(self.result.activities)}-{_file_name(name)}.log"
-        server = EmbeddedServer.start(instance, self.paths[instance.model], log_path)
+        server = self.engine.load(instance, log_path)
         with self.lock:
             self.servers[name] = server
             self.result.activities.append(ActivityRow(name, "load", start_s, self._now_s()))
@@ -191,7 +183,7 @@ class _Run:
             self.result.requests.append(row)
             seed = len(self.result.requests)
         self._report(f"{request.id} on {name}")
-        prompt = self._prompt(request, seed)
+        prompt = self._prompt(request, name, seed)
         row.dispatched_s = self._now_s()
         try:
             self._answer(row, prompt, request.session)
@@ -201,17 +193,16 @@ class _Run:
             row.output_tokens = 0
         self._report(f"{request.id} {row.status}")
 
-    def _prompt(self, request: Request, seed: int) -> list[int]:
+    def _prompt(self, request: Request, name: str, seed: int) -> list[int]:
         """Random tokens after those that the request shares with its session, if that has come so far."""
         shared = self.sessions.get(request.session, [])[: request.shared_tokens] if request.session else []
-        return shared + unique_prompt(request.prompt_tokens - len(shared), seed, self.specs[request.model].shape.n_vocab)
+        return shared + self.servers[name].prompt(request.prompt_tokens - len(shared), seed)
 
     def _answer(self, row: RequestRow, prompt: list[int], session: str) -> None:
         timeout_s = self.limit_s - row.dispatched_s
         if timeout_s <= 0:
             raise RequestFailure(FailureReason.TIMEOUT, f"the run's limit of {self.limit_s:g} s was over")
-        with CompletionClient(self.servers[row.instance].url) as client:
-            answer = client.stream(prompt, row.output_tokens, timeout_s, reuse=bool(session))
+        answer = self.servers[row.instance].stream(prompt, row.output_tokens, timeout_s, reuse=bool(session))
         if session:
             self.sessions[session] = [*prompt, *answer.tokens]
         row.dispatched_s = answer.sent_s - self.begin_s
@@ -233,9 +224,9 @@ class _Run:
 
     def _note_memory(self) -> None:
         with self.lock:
-            pids = [server.pid for server in self.servers.values()]
-        if pids:
-            used = sum(memory_bytes(pid) for pid in pids)
+            servers = list(self.servers.values())
+        if servers:
+            used = sum(server.memory_bytes() for server in servers)
             with self.lock:
                 self.result.states.append(StateRow(self._now_s(), "memory", used, self.memory_capacity_bytes))
 

@@ -42,6 +42,10 @@ def usage_lines(prediction: Prediction) -> list[str]:
     ]
     for resource, mean in found.mean.items():
         capacity = found.capacity[resource]
+        if resource in ("gpu", "bandwidth"):
+            most = format_percent(found.peak[resource])
+            lines.append(f"{prediction.strategy}: {resource} {format_percent(mean)} in the mean, {most} at most")
+            continue
         amounts = [
             format_bytes(value) if resource in ("memory", "swapped") else f"{value:.2g}"
             for value in (mean, found.peak[resource], capacity)

@@ -61,7 +61,9 @@ class StateRow:
     """The use of one resource at one moment."""
 
     time_s: float = _column("s", "moment")
-    resource: str = _column("", "memory (bytes), cores (busy cores) or swapped (bytes beyond what models may take)")
+    resource: str = _column(
+        "", "memory (bytes), cores (busy cores), gpu and bandwidth (parts of all), swapped (bytes beyond what models may take)"
+    )
     used: float = _column("resource's unit", "amount in use")
     capacity: float = _column("resource's unit", "amount there is")
 
