@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,6 @@ def new_recorder(check: Check, raw_path: Path) -> Recorder:
 
 def check_now(kind: str, name: str = "", digest: str = "") -> Check:
     """A check of this machine that begins now."""
-    from mmpredict import __version__
     from mmpredict.cost.library import load_coefficients, machine_key
     from mmpredict.errors import NotCalibratedError
     from mmpredict.hardware.library import find_profile
@@ -40,7 +40,7 @@ def check_now(kind: str, name: str = "", digest: str = "") -> Check:
     except NotCalibratedError:
         calibrated_on = ""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Check(at, kind, name or kind, digest, machine_key(profile), engine, calibrated_on, __version__)
+    return Check(at, kind, name or kind, digest, machine_key(profile), engine, calibrated_on, version("mmpredict"))
 
 
 def keeper(kind: str, name: str, digest: str, directory: Path | None) -> Callable[[Executed, Prediction], None]:
