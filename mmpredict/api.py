@@ -139,7 +139,7 @@ def forecast(
     specs, workload, plans = question.specs(), question.workload(), question.plans(profile.cpu.cores)
     # What is free changes from moment to moment and decides what fits; the records name what there is.
     capacity = profile.cpu_memory.capacity_bytes.value
-    machine = None if coefficients is not None else _uncalibrated(profile)
+    machine = None if coefficients is not None else uncalibrated(profile)
     left_out: dict[str, str] = {}
     if machine is not None and machine.machine.device is not None:
         plans, left_out = different_on_gpu(plans, machine.machine.name)
@@ -150,7 +150,7 @@ def forecast(
             progress(plan.strategy, number / len(plans))
         try:
             if machine is not None:
-                source: CostSource = machine.source(_companies(plan, specs, workload), check=not plan.on_demand)
+                source: CostSource = machine.source(companies(plan, specs, workload), check=not plan.on_demand)
             else:
                 check_memory(plan, specs, _usable(profile))
                 source = CalibratedSource(coefficients or load_coefficients(profile, engine_build()))
@@ -223,8 +223,13 @@ def validate(
     return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
 
 
-def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
-    """A machine by its rates; None where a calibration of its own answers."""
+def uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
+    """A machine by its rates; None where a calibration of its own answers.
+
+    Raises:
+        NotCalibratedError: there is neither.
+        InputError: the profile says too little.
+    """
     try:
         load_coefficients(profile, engine_build())
     except (NotCalibratedError, EngineMissingError) as error:
@@ -237,7 +242,7 @@ def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
     return None
 
 
-def _companies(plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> list[list[PlannedServer]]:
+def companies(plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> list[list[PlannedServer]]:
     """The servers that are placed together: those of each stage; each alone where they are loaded on demand."""
     stages = (
         [[one] for one in variants(plan, specs, workload)]

@@ -51,13 +51,14 @@ ALLOWED: dict[str, set[str]] = {
     "sizing": {*_FACTS, "cost", "results", "recommend"},
     "live": {*_FACTS, "results", "simulation"},
     "calibrate": {*_GROUND, "live", "cost", "hardware", "models", "results", "simulation.plan"},
-    "validation": {*_SIMULATION, "live", "calibrate"},
+    "validation": {*_SIMULATION, "strategy", "scenario", "live", "calibrate"},
     "report": {*_GROUND, "results"},
     "scenario": {*_SIMULATION, "strategy"},
     "compat": {*_SIMULATION, "strategy", "sizing"},
     "api": _EVERYTHING - {"cli", "demo", "compat"},
     "demo": _EVERYTHING - {"cli"},
-    "cli": _EVERYTHING,
+    "suite": _EVERYTHING - {"cli", "demo", "compat", "calibrate", "validation", "report"} | {"suite"},
+    "cli": _EVERYTHING | {"suite"},
     "__main__": {"cli"},
     "": {"api", "compat", "errors", "scenario", "sizing"},  # the public names
 }

@@ -14,9 +14,10 @@ import typer
 
 from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark
 from mmpredict.cli.memory_check import MEMORY, validate_memory
+from mmpredict.cli.scenarios_check import MAX_COUNT, SCENARIOS, ScenariosOptions, validate_scenarios
 from mmpredict.cli.serving_check import SERVING, validate_serving
 from mmpredict.cli.speed_check import SPEED, validate_speed
-from mmpredict.errors import EngineError, MmpredictError
+from mmpredict.errors import EngineError, InputError, MmpredictError
 from mmpredict.saving import make_directory, save
 from mmpredict.units import format_percent
 
@@ -128,7 +129,9 @@ def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = No
 def validate(
     scenario: Annotated[
         Path,
-        typer.Argument(metavar="SCENARIO|memory|speed|serving", help="Scenario file (docs/scenario.md), or a word: our own cases."),
+        typer.Argument(
+            metavar="SCENARIO|WORD", help="Scenario file (docs/scenario.md), or memory, speed, serving, scenarios: our own cases."
+        ),
     ],
     as_json: AsJson = False,
     output: Output = None,
@@ -139,15 +142,21 @@ def validate(
         float, typer.Option("--tolerance", min=0.0, help="Largest median absolute error of the makespan; beyond it, exit code 4.")
     ] = 0.25,
     quick: Annotated[bool, typer.Option("--quick", help="With one of the words: a few cases only.")] = False,
+    count: Annotated[int | None, typer.Option("--count", min=1, max=MAX_COUNT, help="With scenarios: how many; 20.")] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", help="With scenarios: raw file to go on with.")] = None,
+    runs: Annotated[Path | None, typer.Option("--from", help="With scenarios: raw file to predict anew, nothing is run.")] = None,
 ) -> None:
     """Predict, run the real thing, and show how far off the prediction was.
 
     Of a scenario every strategy is run; `mmpredict validate memory` holds predicted sizes against the buffers of real servers,
-    `mmpredict validate speed` predicted speeds against servers with one model each that the calibration did not measure, and
-    `mmpredict validate serving` predicted latencies against servers under load, together, and loaded again.
+    `mmpredict validate speed` predicted speeds against servers with one model each that the calibration did not measure,
+    `mmpredict validate serving` predicted latencies against servers under load, together, and loaded again, and
+    `mmpredict validate scenarios` everything, in random scenarios of several models.
 
     Example: mmpredict validate scenario.toml --tolerance 0.2
     """
+    if str(scenario) != SCENARIOS and (count is not None or resume is not None or runs is not None):
+        raise InputError(f"--count, --resume and --from go with `mmpredict validate {SCENARIOS}` only")
     if str(scenario) == MEMORY:
         validate_memory(as_json, output, quick, OUT_OF_TOLERANCE)
         return
@@ -156,6 +165,9 @@ def validate(
         return
     if str(scenario) == SERVING:
         validate_serving(as_json, output, quick, OUT_OF_TOLERANCE)
+        return
+    if str(scenario) == SCENARIOS:
+        validate_scenarios(as_json, output, ScenariosOptions(count, seed, quick, resume, runs, draws), OUT_OF_TOLERANCE)
         return
     from mmpredict import api
     from mmpredict.report.table import comparison_table

@@ -77,18 +77,18 @@ def main() -> int:
         print(json.dumps({"error": f"{command[0]}: {error.strerror}"}), flush=True)
         return 1
 
-    def kill(*_: object) -> None:
-        program.kill()
-        program.wait()
-        os._exit(0)
-
-    signal.signal(signal.SIGTERM, kill)
+    signal.signal(signal.SIGTERM, lambda *_: program.kill())
     print(json.dumps({"pid": program.pid}), flush=True)
-    threading.Thread(target=lambda: _end_like(program.wait()), daemon=True).start()
+    threading.Thread(target=_kill_at_end, args=(program,), daemon=True).start()
+    _end_like(program.wait())
+    return 1
+
+
+def _kill_at_end(program: subprocess.Popen[bytes]) -> None:
+    """Kill the program when standard input ends."""
     while os.read(0, 4096):
         pass
-    kill()
-    return 0
+    program.kill()
 
 
 if __name__ == "__main__":

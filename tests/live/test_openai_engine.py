@@ -61,11 +61,11 @@ def test_a_server_that_knows_no_word_for_going_on_is_asked_without(monkeypatch: 
 
 
 def test_no_server_and_no_address_are_said(plan: Plan) -> None:
-    with pytest.raises(EngineError, match="no server of OpenAI's protocol answers at http://127.0.0.1:1"):
+    with pytest.raises(EngineError, match=r"no server of OpenAI's protocol answers at http://127.0.0.1:1"):
         OpenAIEngine("http://127.0.0.1:1/v1").prepare(plan, {}, cold=False)
     with pytest.raises(InputError, match=r"\[engine.urls\]"):
         OpenAIEngine().prepare(plan, {}, cold=False)
-    with pytest.raises(InputError, match="write http://127.0.0.1:PORT"):
+    with pytest.raises(InputError, match=r"write http://127.0.0.1:PORT"):
         OpenAIEngine("http://example.org").prepare(plan, {}, cold=False)
 
 
