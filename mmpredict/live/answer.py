@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import Any
 
 from mmpredict.live.failure import FailureReason, RequestFailure, tells_of_memory
-from mmpredict.live.receiver import Stamped
 from mmpredict.units import MIB
 
 MAX_LINE_BYTES = MIB
@@ -67,7 +66,7 @@ def read_answer(
     """Read the body of a streamed ``/completion`` answer as it arrives.
 
     Args:
-        chunks: the body's bytes; one that is not stamped came when the iterator hands it over.
+        chunks: the body's bytes; each chunk is stamped with the time at which the iterator hands it over.
         sent_s: when the request was sent [s].
         timeout_s: longest time from there to the end of the answer [s].
         output_tokens: the number of tokens asked for.
@@ -132,7 +131,7 @@ def lines(chunks: Iterable[bytes]) -> Iterator[tuple[float, bytes]]:
     """
     pending = bytearray()
     for chunk in chunks:
-        now_s = chunk.came_s if isinstance(chunk, Stamped) else perf_counter()
+        now_s = perf_counter()
         pending += chunk
         lines = pending.split(b"\n") if b"\n" in chunk else [b"", pending]
         if max(map(len, lines)) > MAX_LINE_BYTES:

@@ -129,7 +129,7 @@ class CompletionClient:
             with Exchange(self._host, self._port, path, _json(body), timeout_s, opened) as exchange:
                 if exchange.status != HTTP_OK:
                     raise rejection(exchange.status, exchange.beginning(MAX_ERROR_BYTES))
-                return read(exchange.stream(), exchange.sent_s)
+                return read(exchange.body(), exchange.sent_s)
         finally:
             self._open.difference_update(own)
 

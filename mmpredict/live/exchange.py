@@ -1,7 +1,7 @@
 """One HTTP/1.1 request to a server of this machine and the answer's body as it arrives, on a connection of its own.
 
 Whatever the server does, the exchange ends at its deadline and holds little memory. Plain sockets, because a chunk through an HTTP
-library costs the client several times as much (see ``docs/executing.md``), which at 64 streams disturbs what is measured.
+library costs the client twice as much (see ``docs/executing.md``), which at 64 streams disturbs what is measured.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from time import perf_counter
 from typing import Self
 
 from mmpredict.live.failure import FailureReason, RequestFailure
-from mmpredict.live.receiver import RECEIVE_BYTES, Inbox, Stamped, receiver, stamped
 from mmpredict.units import KIB
 
 MAX_HEAD_BYTES = 64 * KIB
 MAX_SIZE_LINE_BYTES = KIB
 MAX_CHUNK_DIGITS = 12
+RECEIVE_BYTES = 64 * KIB
 
 _DROPPED = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
 
@@ -54,8 +54,6 @@ class Exchange:
         self._timeout_s = timeout_s
         self.sent_s = perf_counter()
         self._deadline_s = self.sent_s + timeout_s
-        self._came_s = self.sent_s
-        self._inbox: Inbox | None = None
         try:
             self._socket = socket.create_connection((host, port), timeout=timeout_s)
         except OSError as error:
@@ -74,8 +72,6 @@ class Exchange:
 
     def close(self) -> None:
         """Give the connection up; the server may notice, and stop its work."""
-        if self._inbox is not None:
-            receiver().remove(self._inbox)
         self._socket.close()
 
     def __enter__(self) -> Self:
@@ -84,13 +80,8 @@ class Exchange:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def stream(self) -> Iterator[Stamped]:
-        """The body's bytes as they arrive, stamped, received together with those of other streams (errors as ``body``)."""
-        self._inbox = receiver().add(self._socket)
-        yield from self.body()
-
-    def body(self) -> Iterator[Stamped]:
-        """The body's bytes as they arrive, stamped.
+    def body(self) -> Iterator[bytes]:
+        """The body's bytes, as they arrive.
 
         Raises:
             RequestFailure: it does not end as it should, or not in time.
@@ -100,14 +91,14 @@ class Exchange:
         elif self._length is None:
             data = self._rest
             while data or (data := self._receive()):
-                yield stamped(data, self._came_s)
+                yield data
                 data = b""
         else:
             left, data = self._length, self._rest
             while left:
                 if not data:
                     data = self._more()
-                yield stamped(data[:left], self._came_s)
+                yield data[:left]
                 left -= len(data[:left])
                 data = b""
 
@@ -121,7 +112,7 @@ class Exchange:
                     break
         return bytes(found[:most_bytes])
 
-    def _chunks(self) -> Iterator[Stamped]:
+    def _chunks(self) -> Iterator[bytes]:
         buffer = bytearray(self._rest)
         while True:
             while (end := buffer.find(b"\r\n")) < 0:
@@ -136,7 +127,7 @@ class Exchange:
             while left:
                 if not buffer:
                     buffer += self._more()
-                piece = stamped(bytes(buffer[:left]), self._came_s)
+                piece = bytes(buffer[:left])
                 del buffer[: len(piece)]
                 left -= len(piece)
                 yield piece
@@ -171,23 +162,14 @@ class Exchange:
         return data
 
     def _receive(self) -> bytes:
-        """What comes next; empty at the end."""
+        left_s = self._deadline_s - perf_counter()
+        if left_s <= 0:
+            raise self._late()
         try:
-            if self._inbox is not None:
-                piece = self._inbox.take(self._deadline_s)
-                if piece is None:
-                    raise self._late()
-                self._came_s = piece.came_s
-                return piece
-            left_s = self._deadline_s - perf_counter()
-            if left_s <= 0:
-                raise self._late()
             self._socket.settimeout(left_s)
-            data = self._socket.recv(RECEIVE_BYTES)
+            return self._socket.recv(RECEIVE_BYTES)
         except OSError as error:
             raise self._failure(error) from error
-        self._came_s = perf_counter()
-        return data
 
     def _late(self) -> RequestFailure:
         return RequestFailure(FailureReason.TIMEOUT, f"no complete answer after {self._timeout_s:g} s")

@@ -15,7 +15,7 @@ from mmpredict.results.columns import StateRow
 
 INTERVAL_S = 0.25
 LONGEST_INTERVAL_S = 2.5
-MAX_SHARE = 0.01
+MAX_SHARE = 0.005
 """Part of a core that looking may take: the memory of a large process takes tens of milliseconds to add up [1]."""
 
 
