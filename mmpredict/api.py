@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmpredict.cost.chain import CalibratedSource
 from mmpredict.cost.coefficients import Coefficients
@@ -33,6 +34,9 @@ from mmpredict.sizing.costs import PlannedServer, UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
 from mmpredict.validation.executed import Executed
 from mmpredict.workload.request import Workload
+
+if TYPE_CHECKING:
+    from mmpredict.live.journal import Journal
 
 SCHEMA_VERSION = 1
 
@@ -142,7 +146,7 @@ def forecast(
     specs, workload, plans = question.specs(), question.workload(), question.plans(profile.cpu.cores)
     # What is free changes from moment to moment and decides what fits; the records name what there is.
     capacity = profile.cpu_memory.capacity_bytes.value
-    machine = None if coefficients is not None else _uncalibrated(profile)
+    machine = None if coefficients is not None else uncalibrated(profile)
     left_out: dict[str, str] = {}
     if machine is not None and machine.machine.device is not None:
         plans, left_out = different_on_gpu(plans, machine.machine.name)
@@ -153,7 +157,7 @@ def forecast(
             progress(plan.strategy, number / len(plans))
         try:
             if machine is not None:
-                source: CostSource = machine.source(_companies(plan, specs, workload), check=not plan.on_demand)
+                source: CostSource = machine.source(companies(plan, specs, workload), check=not plan.on_demand)
             else:
                 check_memory(plan, specs, _usable(profile))
                 source = CalibratedSource(coefficients or load_coefficients(profile, engine_build()))
@@ -177,6 +181,8 @@ def execute(
     log_directory: Path,
     limit_s: float | None = None,
     progress: Progress | None = None,
+    remark: Callable[[str], None] | None = None,
+    journal_path: Path | None = None,
 ) -> dict[str, Records]:
     """Run every strategy of a scenario on real servers: strategy → measured records.
 
@@ -185,15 +191,21 @@ def execute(
         log_directory: where the servers' logs go; created if needed.
         limit_s: requests of one plan that are not done after this time are given up and recorded as such [s].
         progress: told what happens.
+        remark: told in what the servers differ from the plan, and what they do not tell.
+        journal_path: file that gets every row as soon as it exists (see ``live.journal``); it is begun anew.
 
     Raises:
         InputError: the scenario cannot be used, or its hardware is not this machine.
-        EngineError: a server could not be started.
+        EngineError: the engine cannot be used; what becomes of single servers and requests is in the records.
+        StorageError: a log or the journal cannot be written.
     """
+    from mmpredict.live.journal import Journal
+
     question = _scenario(scenario)
     profile = _this_machine(question)
     plans = question.plans(profile.cpu.cores)
-    measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress)
+    with Journal(journal_path) if journal_path is not None else nullcontext() as journal:
+        measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, journal)
     return {strategy: records for strategy, (records,) in measured.items()}
 
 
@@ -205,6 +217,7 @@ def validate(
     limit_s: float | None = None,
     progress: Progress | None = None,
     coefficients: Coefficients | None = None,
+    remark: Callable[[str], None] | None = None,
     repeats: int = 1,
     keep: Keep | None = None,
 ) -> Validation:
@@ -219,6 +232,8 @@ def validate(
         raise InputError(f"repeats is {repeats}; it must be 1 or more")
     question = _scenario(scenario)
     profile = _this_machine(question)
+    if question.recovery.active:
+        raise InputError("a prediction is held against what servers do by themselves: leave [recovery] out of what is validated")
     expected = forecast(question, draws, seed, coefficients)
     predictions = {prediction.strategy: prediction for prediction in expected.predictions}
 
@@ -226,12 +241,18 @@ def validate(
         if keep is not None:
             keep(run, predictions[run.plan.strategy])
 
-    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress, repeats, done)
+    plans = list(expected.plans.values())
+    measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, repeats=repeats, done=done)
     return Validation(expected, tuple(compare(prediction, *measured[name]) for name, prediction in predictions.items()))
 
 
-def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
-    """A machine by its rates; None where a calibration of its own answers."""
+def uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
+    """A machine by its rates; None where a calibration of its own answers.
+
+    Raises:
+        NotCalibratedError: there is neither.
+        InputError: the profile says too little.
+    """
     try:
         load_coefficients(profile, engine_build())
     except (NotCalibratedError, EngineMissingError) as error:
@@ -244,7 +265,7 @@ def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
     return None
 
 
-def _companies(plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> list[list[PlannedServer]]:
+def companies(plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> list[list[PlannedServer]]:
     """The servers that are placed together: those of each stage; each alone where they are loaded on demand."""
     stages = (
         [[one] for one in variants(plan, specs, workload)]
@@ -261,12 +282,16 @@ def _execute_plans(
     log_directory: Path,
     limit_s: float | None,
     progress: Progress | None,
+    remark: Callable[[str], None] | None,
+    journal: Journal | None = None,
     repeats: int = 1,
     done: Callable[[Executed], None] | None = None,
 ) -> dict[str, list[Records]]:
     """Strategy → records of each of its runs; every second round goes the other way, so that steady drift meets all alike."""
+    from mmpredict.live.choice import EngineChoice, engine_of
     from mmpredict.live.execute import DEFAULT_LIMIT_S, execute_plan
 
+    engine = engine_of(EngineChoice(**question.engine.model_dump()))
     workload, specs = question.workload(), question.specs()
     for plan in plans:  # all of them, before the first one runs for minutes
         check_context(plan, workload, assign(plan, workload))
@@ -282,10 +307,15 @@ def _execute_plans(
                 progress(f"{label}: {what}", (number + fraction) / len(order))
 
         logs = log_directory / f"round-{turn + 1}" if repeats > 1 else log_directory
-        records = execute_plan(plan, workload, specs, _usable(profile), logs, question.cold, limit_s or DEFAULT_LIMIT_S, report)
+        records = execute_plan(
+            plan, workload, specs, _usable(profile), logs, question.cold, limit_s or DEFAULT_LIMIT_S, report, engine, journal
+        )
         measured[plan.strategy].append(records)
         if done is not None:
             done(Executed(plan, workload, models, records, turn, question.cold, base))
+    if remark is not None:
+        for note in dict.fromkeys(engine.notes):
+            remark(note)
     return measured
 
 

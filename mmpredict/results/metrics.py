@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmpredict.results.latency import request_times
+from mmpredict.results.energy import total_energy_j
+from mmpredict.results.latency import deadlines_met_frac, request_times
 from mmpredict.results.records import Records
 from mmpredict.results.request_table import RequestTable
 
@@ -27,6 +28,8 @@ class Summary:
         load_wait_s: time that requests waited for their model to be loaded, all together [s]; ``nan`` as the makespan.
         memory_peak_bytes: largest memory of all instances together [bytes].
         completed, failed: requests [1].
+        deadlines_met_frac: part of the requests with a deadline that were answered within it [1].
+        energy_j: power over the run, as far as the machine tells its power [J].
     """
 
     makespan_s: float
@@ -40,6 +43,8 @@ class Summary:
     memory_peak_bytes: float
     completed: int
     failed: int
+    deadlines_met_frac: float = math.nan
+    energy_j: float = math.nan
 
     def to_dict(self) -> dict[str, float | int | None]:
         """Plain data for JSON."""
@@ -63,7 +68,8 @@ METRICS = (
 def summarize(records: Records) -> Summary:
     """Compute the summary of a run."""
     memory = (row.used for row in records.states if row.resource == "memory")
-    return summarize_table(RequestTable(records.requests), max(memory, default=math.nan))
+    summary = summarize_table(RequestTable(records.requests), max(memory, default=math.nan))
+    return replace(summary, energy_j=total_energy_j(records.states))
 
 
 def summarize_table(table: RequestTable, memory_peak_bytes: float = math.nan) -> Summary:
@@ -92,6 +98,7 @@ def summarize_table(table: RequestTable, memory_peak_bytes: float = math.nan) ->
         memory_peak_bytes=memory_peak_bytes,
         completed=len(tokens),
         failed=len(table) - len(tokens),
+        deadlines_met_frac=deadlines_met_frac(table),
     )
 
 

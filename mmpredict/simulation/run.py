@@ -181,6 +181,8 @@ class _Run:
 
     def _arrive(self, request: Request, arrival_s: float) -> None:
         row = RequestRow(request.id, request.model, "", arrival_s, request.prompt_tokens, request.output_tokens)
+        if request.deadline_s is not None:
+            row.deadline_s = request.deadline_s
         wishes = (request.session, request.shared_tokens, request.keep_alive_s, request.context_tokens, request.priority)
         self.front.arrive(Job(row, *wishes))
 
