@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmpredict.api import Forecast, Validation, execute, forecast, predict, validate
-    from mmpredict.compat import PerformancePredictor
+    from mmpredict.compat import MultiModelPredictor, PerformancePredictor
     from mmpredict.errors import MmpredictError
     from mmpredict.results.saved import read_outcome
     from mmpredict.scenario import Scenario, read_scenario
@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Forecast": "mmpredict.api",
     "MmpredictError": "mmpredict.errors",
+    "MultiModelPredictor": "mmpredict.compat",
     "PerformancePredictor": "mmpredict.compat",
     "Scenario": "mmpredict.scenario",
     "Validation": "mmpredict.api",
@@ -32,6 +33,7 @@ _HOMES = {
 __all__ = [
     "Forecast",
     "MmpredictError",
+    "MultiModelPredictor",
     "PerformancePredictor",
     "Scenario",
     "Validation",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmpredict.cost.chain import CalibratedSource
 from mmpredict.cost.coefficients import Coefficients
@@ -19,7 +20,7 @@ from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.live.embedded import engine_build
 from mmpredict.models.spec import ModelSpec
 from mmpredict.recommend.search import Recommendation, recommend
-from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, regret
+from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, metric_errors, regret, request_errors
 from mmpredict.results.display import Answer
 from mmpredict.results.outcome import Choice, Outcome
 from mmpredict.results.prediction import Prediction
@@ -33,12 +34,19 @@ from mmpredict.simulation.site import site_of
 from mmpredict.simulation.variants import variants
 from mmpredict.sizing.costs import PlannedServer, UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
+from mmpredict.validation.executed import Executed
 from mmpredict.workload.request import Workload
+
+if TYPE_CHECKING:
+    from mmpredict.live.journal import Journal
 
 SCHEMA_VERSION = 1
 
 Progress = Callable[[str, float], None]
 """(what is happening, fraction done)."""
+
+Keep = Callable[[Executed, Prediction], None]
+"""Told of each real run as soon as it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,7 @@ class Validation(Answer):
 
     Attributes:
         forecast: what was predicted.
-        comparisons: per plan, predicted and measured.
+        comparisons: per plan, predicted and measured, with a comparison of every metric and of every request.
         median_error_frac: median over plans of the absolute error of the makespan [1].
         regret_frac: measured makespan of the recommended plan ÷ best measured makespan − 1 [1].
     """
@@ -106,7 +114,7 @@ class Validation(Answer):
 
     def outcome(self) -> Outcome:
         """What tables, pictures and pages show of it."""
-        return replace(self.forecast.outcome(), measured={one.strategy: one.measured_records for one in self.comparisons})
+        return replace(self.forecast.outcome(), measured={one.strategy: one.runs for one in self.comparisons})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -118,6 +126,8 @@ class Validation(Answer):
             "plans": {name: plan.to_dict() for name, plan in self.forecast.plans.items()},
             "makespan_median_absolute_error_frac": _number(self.median_error_frac),
             "regret_frac": _number(self.regret_frac),
+            "errors": {name: errors.to_dict() for name, errors in metric_errors(self.comparisons).items()},
+            "request_errors": {name: errors.to_dict() for name, errors in request_errors(self.comparisons).items()},
             "strategies": {comparison.strategy: comparison.to_dict() for comparison in self.comparisons},
         }
 
@@ -152,7 +162,7 @@ def forecast(
     specs, workload, plans = question.specs(), question.workload(), question.plans(profile.cpu.cores)
     # What is free changes from moment to moment and decides what fits; the records name what there is.
     capacity = profile.cpu_memory.capacity_bytes.value
-    machine = None if coefficients is not None else _uncalibrated(profile)
+    machine = None if coefficients is not None else uncalibrated(profile)
     left_out: dict[str, str] = {}
     if machine is not None and machine.machine.device is not None:
         plans, left_out = different_on_gpu(plans, machine.machine.name)
@@ -163,7 +173,7 @@ def forecast(
             progress(plan.strategy, number / len(plans))
         try:
             if machine is not None:
-                source: CostSource = machine.source(_companies(plan, specs, workload), check=not plan.on_demand)
+                source: CostSource = machine.source(companies(plan, specs, workload), check=not plan.on_demand)
             else:
                 check_memory(plan, specs, _usable(profile))
                 source = CalibratedSource(coefficients or load_coefficients(profile, engine_build()))
@@ -187,6 +197,8 @@ def execute(
     log_directory: Path,
     limit_s: float | None = None,
     progress: Progress | None = None,
+    remark: Callable[[str], None] | None = None,
+    journal_path: Path | None = None,
 ) -> dict[str, Records]:
     """Run every strategy of a scenario on real servers: strategy → measured records.
 
@@ -195,15 +207,22 @@ def execute(
         log_directory: where the servers' logs go; created if needed.
         limit_s: requests of one plan that are not done after this time are given up and recorded as such [s].
         progress: told what happens.
+        remark: told in what the servers differ from the plan, and what they do not tell.
+        journal_path: file that gets every row as soon as it exists (see ``live.journal``); it is begun anew.
 
     Raises:
         InputError: the scenario cannot be used, or its hardware is not this machine.
-        EngineError: a server could not be started.
+        EngineError: the engine cannot be used; what becomes of single servers and requests is in the records.
+        StorageError: a log or the journal cannot be written.
     """
+    from mmpredict.live.journal import Journal
+
     question = _scenario(scenario)
     profile = _this_machine(question)
     plans = question.plans(profile.cpu.cores)
-    return _execute_plans(question, plans, profile, log_directory, limit_s, progress)
+    with Journal(journal_path) if journal_path is not None else nullcontext() as journal:
+        measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, journal)
+    return {strategy: records for strategy, (records,) in measured.items()}
 
 
 def validate(
@@ -214,17 +233,42 @@ def validate(
     limit_s: float | None = None,
     progress: Progress | None = None,
     coefficients: Coefficients | None = None,
+    remark: Callable[[str], None] | None = None,
+    repeats: int = 1,
+    keep: Keep | None = None,
 ) -> Validation:
-    """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``)."""
+    """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``).
+
+    Args:
+        scenario, log_directory, draws, seed, limit_s, progress, coefficients: see ``forecast`` and ``execute``.
+        repeats: real runs of each strategy, 1 or more, in rounds over all strategies, so that drift meets them alike [1].
+        keep: given each run as soon as it is done, so that an interruption loses none.
+    """
+    if repeats < 1:
+        raise InputError(f"repeats is {repeats}; it must be 1 or more")
     question = _scenario(scenario)
     profile = _this_machine(question)
+    if question.recovery.active:
+        raise InputError("a prediction is held against what servers do by themselves: leave [recovery] out of what is validated")
     expected = forecast(question, draws, seed, coefficients)
-    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress)
-    return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
+    predictions = {prediction.strategy: prediction for prediction in expected.predictions}
+
+    def done(run: Executed) -> None:
+        if keep is not None:
+            keep(run, predictions[run.plan.strategy])
+
+    plans = list(expected.plans.values())
+    measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, repeats=repeats, done=done)
+    return Validation(expected, tuple(compare(prediction, *measured[name]) for name, prediction in predictions.items()))
 
 
-def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
-    """A machine by its rates; None where a calibration of its own answers."""
+def uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
+    """A machine by its rates; None where a calibration of its own answers.
+
+    Raises:
+        NotCalibratedError: there is neither.
+        InputError: the profile says too little.
+    """
     try:
         load_coefficients(profile, engine_build())
     except (NotCalibratedError, EngineMissingError) as error:
@@ -237,7 +281,7 @@ def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
     return None
 
 
-def _companies(plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> list[list[PlannedServer]]:
+def companies(plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> list[list[PlannedServer]]:
     """The servers that are placed together: those of each stage; each alone where they are loaded on demand."""
     stages = (
         [[one] for one in variants(plan, specs, workload)]
@@ -254,23 +298,40 @@ def _execute_plans(
     log_directory: Path,
     limit_s: float | None,
     progress: Progress | None,
-) -> dict[str, Records]:
+    remark: Callable[[str], None] | None,
+    journal: Journal | None = None,
+    repeats: int = 1,
+    done: Callable[[Executed], None] | None = None,
+) -> dict[str, list[Records]]:
+    """Strategy → records of each of its runs; every second round goes the other way, so that steady drift meets all alike."""
+    from mmpredict.live.choice import EngineChoice, engine_of
     from mmpredict.live.execute import DEFAULT_LIMIT_S, execute_plan
 
+    engine = engine_of(EngineChoice(**question.engine.model_dump()))
     workload, specs = question.workload(), question.specs()
     for plan in plans:  # all of them, before the first one runs for minutes
         check_context(plan, workload, assign(plan, workload))
         check_memory(plan, specs, _usable(profile))
-    measured: dict[str, Records] = {}
-    for number, plan in enumerate(plans):
+    order = [(turn, plan) for turn in range(repeats) for plan in (plans[::-1] if turn % 2 else plans)]
+    models, base = {name: spec.name for name, spec in specs.items()}, str(question.base or "")
+    measured: dict[str, list[Records]] = {plan.strategy: [] for plan in plans}
+    for number, (turn, plan) in enumerate(order):
+        label = f"{plan.strategy}, round {turn + 1}" if repeats > 1 else plan.strategy
 
-        def report(label: str, fraction: float, number: int = number, strategy: str = plan.strategy) -> None:
+        def report(what: str, fraction: float, number: int = number, label: str = label) -> None:
             if progress is not None:
-                progress(f"{strategy}: {label}", (number + fraction) / len(plans))
+                progress(f"{label}: {what}", (number + fraction) / len(order))
 
-        measured[plan.strategy] = execute_plan(
-            plan, workload, specs, _usable(profile), log_directory, question.cold, limit_s or DEFAULT_LIMIT_S, report
+        logs = log_directory / f"round-{turn + 1}" if repeats > 1 else log_directory
+        records = execute_plan(
+            plan, workload, specs, _usable(profile), logs, question.cold, limit_s or DEFAULT_LIMIT_S, report, engine, journal
         )
+        measured[plan.strategy].append(records)
+        if done is not None:
+            done(Executed(plan, workload, models, records, turn, question.cold, base))
+    if remark is not None:
+        for note in dict.fromkeys(engine.notes):
+            remark(note)
     return measured
 
 

@@ -16,7 +16,7 @@ from mmpredict.report.picture import Picture
 
 HERE = Path(__file__).parent
 RECORDED = HERE.parents[1] / "notebooks" / "data" / "validation.json"
-COLORS = 64
+COLORS = 128
 MACHINE = "ms-s1-max"
 RATES_PER_MIN = (5, 10, 20, 30, 40, 50, 60)
 

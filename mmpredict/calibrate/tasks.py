@@ -61,8 +61,9 @@ def _alone(measuring: Measuring, specs: Mapping[str, ModelSpec], pair: list[Mode
             tokens = sum(lengths) + sum(depths) + len(depths) * protocol.prefill_tokens[-1]
             guess_s = _SECONDS_PER_LOAD + spec.parameters / threads * (tokens / _TOKEN_WEIGHTS_PER_S + steps / _WEIGHTS_PER_S)
             tasks.append(Task(label, guess_s, measure, once=LARGE in name, server=(name, threads, None)))
-    for spec in pair:
+    for spec in [*pair, *(spec for name, spec in specs.items() if LARGE in name)]:
         tasks.append(Task(f"{short_name(spec.name)}: cold load", 2.0, partial(measuring.cold_load, spec), once=True))
+    for spec in pair:
         if cores > 1:
             yielding = InstancePlan(spec.name, spec.name, cores, YIELDING_SPINCOUNT)
             ends = (protocol.prefill_tokens[0], protocol.prefill_tokens[-1])

@@ -14,8 +14,15 @@ from mmpredict.simulation.plan import InstancePlan, Plan
 class Server(Protocol):
     """One instance of a plan, loaded and ready."""
 
+    @property
+    def attached(self) -> bool:
+        """Whether it ran before and goes on afterwards: then neither a load nor an unload of it is measured."""
+
     def prompt(self, tokens: int, seed: int) -> list[int]:
-        """A prompt of exactly ``tokens`` tokens that no other seed begins with; numbers that ``stream`` understands."""
+        """A prompt of exactly ``tokens`` tokens that no other seed begins with; numbers that ``stream`` understands.
+
+        The numbers of two prompts in a row, or of a prompt and the ``tokens`` of its answer, are a prompt too.
+        """
 
     def stream(
         self,
@@ -42,7 +49,13 @@ class Server(Protocol):
 
 
 class Engine(Protocol):
-    """Starts servers."""
+    """Starts servers.
+
+    Attributes:
+        notes: in what the servers differ from the plan, and what they do not tell, for people; complete once they are loaded.
+    """
+
+    notes: list[str]
 
     def prepare(self, plan: Plan, specs: Mapping[str, ModelSpec], cold: bool) -> None:
         """Make everything ready that a load must not be charged for: files, page cache.

@@ -112,7 +112,7 @@ def _draw(known: Sequence[Candidate], front: Sequence[Candidate], x: Axis, y: Ax
 def _limits(values: Sequence[float]) -> tuple[str, float, float]:
     """Kind of axis and its ends, with room around the points: logarithmic where the largest is many times the smallest."""
     low, high = min(values), max(values)
-    if 0 < low and _LOG_RATIO * low < high:
+    if low > 0 and _LOG_RATIO * low < high:
         room = (high / low) ** 0.12
         return "log", low / room, high * room
     margin = 0.12 * (high - low) or 0.1 * abs(high) or 1.0

@@ -6,17 +6,16 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mmpredict.report.choice import choice_sentence
 from mmpredict.report.details import TIME_NAMES
 from mmpredict.report.page import Grid, Section, fragment, page
 from mmpredict.report.scatter import scatter_picture, time_pairs
 from mmpredict.report.strategies import strategy_picture
 from mmpredict.report.table import SHOWN, UNKNOWN, format_interval
 from mmpredict.report.timeline import comparison_picture, timeline_picture
-from mmpredict.report.verdict import verdict
 from mmpredict.report.waits import waits
 from mmpredict.results.compare import median_absolute_error
 from mmpredict.results.latency import distributions
-from mmpredict.results.metrics import summarize
 from mmpredict.results.outcome import Outcome
 from mmpredict.results.prediction import INTERVAL_LEVEL
 from mmpredict.results.records import Records
@@ -35,7 +34,7 @@ def outcome_page(outcome: Outcome) -> bytes:
     kind = "Validation" if outcome.comparisons else "Prediction" if outcome.predictions else "Measurement"
     title = f"{kind}: {', '.join(outcome.strategies[:4])}{' …' if len(outcome.strategies) > 4 else ''}"
     title += f" on {outcome.machine}" if outcome.machine else ""
-    lead = verdict(outcome.choice) if outcome.choice else ""
+    lead = choice_sentence(outcome.choice) if outcome.choice else ""
     footer = f"Written by mmpredict. An interval is meant to hold {INTERVAL_LEVEL * 100:.0f} % of measurements."
     return page(title, f"{lead[:1].upper()}{lead[1:]}", list(sections(outcome)), footer)
 
@@ -51,7 +50,7 @@ def write_page(outcome: Outcome, path: Path) -> Path:
 
 def outcome_fragment(outcome: Outcome) -> str:
     """The beginning of the page, as a notebook shows an outcome: the answer, and the strategies side by side."""
-    lead = verdict(outcome.choice) if outcome.choice else ""
+    lead = choice_sentence(outcome.choice) if outcome.choice else ""
     return fragment([Section("", (lead,) if lead else (), None, "", _strategy_grid(outcome))])
 
 
@@ -98,7 +97,7 @@ def _strategy_grid(outcome: Outcome) -> Grid:
     columns += [">error", "inside"] if compared else []
     rows = []
     for strategy in outcome.strategies:
-        summary = summarize(outcome.measured[strategy]) if strategy in outcome.measured else None
+        measured = outcome.measured_metrics(strategy)
         mark = " (recommended)" if outcome.choice and outcome.choice.strategy == strategy else ""
         for number, (metric, (label, show)) in enumerate(SHOWN.items()):
             row = ["" if number else f"{strategy}{mark}", label]
@@ -106,7 +105,7 @@ def _strategy_grid(outcome: Outcome) -> Grid:
                 interval = predicted[strategy].metrics[metric]
                 row += [_shown(interval.value, show), format_interval(interval, show)]
             if outcome.measured:
-                row.append(_shown(getattr(summary, metric), show) if summary else UNKNOWN)
+                row.append(_shown(measured[metric], show))
             if compared:
                 one = compared[strategy].metrics[metric] if strategy in compared else None
                 error = one.error_frac if one else math.nan

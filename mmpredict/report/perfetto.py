@@ -13,7 +13,16 @@ from mmpredict.results.columns import StateRow
 from mmpredict.results.records import Records
 from mmpredict.saving import save
 
-_COUNTER_UNITS = {"memory": "bytes", "cores": "cores", "gpu": "part of its time", "bandwidth": "part of all"}
+_COUNTER_UNITS = {
+    "memory": "bytes",
+    "vram": "bytes",
+    "gtt": "bytes",
+    "cores": "cores",
+    "gpu": "part of its time",
+    "bandwidth": "part of all",
+    "power": "W",
+    "temperature": "°C",
+}
 
 
 def perfetto_trace(runs: Sequence[tuple[str, Records]]) -> dict[str, Any]:
@@ -79,7 +88,7 @@ def _lane_events(pid: int, lane: Lane) -> Iterator[dict[str, Any]]:
 def _counter(pid: int, row: StateRow) -> dict[str, Any] | None:
     if math.isnan(row.time_s) or math.isnan(row.used):
         return None
-    unit = _COUNTER_UNITS.get(row.resource, "used")
+    unit = _COUNTER_UNITS.get(row.resource.partition(":")[0], "used")
     return {"ph": "C", "name": row.resource, "pid": pid, "tid": 0, "ts": _microseconds(row.time_s), "args": {unit: row.used}}
 
 

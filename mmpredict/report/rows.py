@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mmpredict.results.columns import ActivityRow, StateRow
+from mmpredict.results.columns import NO_WORK, ActivityRow, StateRow
 from mmpredict.results.records import Records
 
 _SLOT = "slot "
@@ -164,8 +164,8 @@ def _by_slot(spans: Sequence[tuple[float, float]], keys: Sequence[str]) -> list[
 
 
 def finished(records: Records) -> list[ActivityRow]:
-    """The activities with a begin and an end; one that was cut off (``nan``) has no length to draw, waiting is no work."""
-    return [row for row in records.activities if row.kind != "queue" and not math.isnan(row.start_s) and not math.isnan(row.end_s)]
+    """The activities with a begin and an end that are work; one that was cut off (``nan``) has no length to draw."""
+    return [row for row in records.activities if row.kind not in NO_WORK and not math.isnan(row.start_s + row.end_s)]
 
 
 def memory_steps(records: Records) -> list[StateRow]:

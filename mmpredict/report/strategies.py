@@ -117,7 +117,9 @@ def _draw_panel(axes: Axes, panel: Panel, predictions: Sequence[Prediction], mea
     bounds = [interval.high for interval, _ in rows if math.isfinite(interval.high)]
     longest = max(values, default=0.0) / panel.scale or 1.0
     most = max(longest, min(max(bounds, default=0.0) / panel.scale, _FAR * longest))
-    axes.set(xlim=(0.0, most / (1 - (_BOTH_FRAC if measured else _TEXT_FRAC))), ylim=(len(rows) - 0.5, -0.5), xlabel=f"[{panel.unit}]")
+    axes.set(
+        xlim=(0.0, most / (1 - (_BOTH_FRAC if measured else _TEXT_FRAC))), ylim=(len(rows) - 0.5, -0.5), xlabel=f"[{panel.unit}]"
+    )
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_title(panel.title, pad=5)
     for row, (interval, real) in enumerate(rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -12,14 +13,17 @@ from mmpredict.results.metrics import METRICS
 from mmpredict.results.outcome import Choice, Outcome
 from mmpredict.results.prediction import Interval, Prediction
 from mmpredict.results.records import Records
+from mmpredict.results.request_forecast import LATENCIES, MOST_REQUESTS, RequestForecast
 from mmpredict.results.saved_rows import Field, read_records
 
 SCHEMA_VERSION = 1
 MAX_FILE_BYTES = 512 * 1024**2
 MAX_STRATEGIES = 10_000
 MAX_SENTENCES = 1000
+MAX_RUNS = 1000
 MAX_DRAWS = 10_000_000
 
+_UNKNOWN = Interval(math.nan, math.nan, math.nan)
 _KINDS = "a document that mmpredict predict, execute, validate or demo wrote with --output"
 
 
@@ -63,31 +67,47 @@ def outcome_from(document: object, name: str = "document") -> Outcome:
     entries = root.at(key).entries(MAX_STRATEGIES)
     if not entries:
         root.refuse("holds no strategy")
-    predictions, measured = [], dict[str, Records]()
+    predictions, measured = [], dict[str, tuple[Records, ...]]()
     for strategy, entry in _ordered(root, entries).items():
         if key == "predictions":
             predictions.append(_prediction(strategy, entry))
         elif "measured_records" in entry.mapping():
             predictions.append(_prediction(strategy, entry.at("prediction")))
-            measured[strategy] = read_records(entry.at("measured_records"))
+            further = entry.get("further_runs")
+            runs = [entry.at("measured_records"), *(further.items(MAX_RUNS) if further else [])]
+            measured[strategy] = tuple(read_records(run) for run in runs)
         else:
-            measured[strategy] = read_records(entry.at("records"))
+            measured[strategy] = (read_records(entry.at("records")),)
     return Outcome(_machine(root), tuple(predictions), measured, _choice(root), _infeasible(root))
 
 
 def _prediction(name: str, entry: Field) -> Prediction:
-    metrics = {}
-    for metric in METRICS:
-        bounds = entry.at("metrics").at(metric)
-        metrics[metric] = Interval(*(bounds.at(bound).number(unknown=True) for bound in ("value", "low", "high")))
+    # A metric that is younger than the document is not known.
+    found = {metric: entry.at("metrics").get(metric) for metric in METRICS}
+    records = read_records(entry.at("records"))
     return Prediction(
         strategy=name,
-        records=read_records(entry.at("records")),
-        metrics=metrics,
+        records=records,
+        metrics={metric: _interval(bounds) if bounds else _UNKNOWN for metric, bounds in found.items()},
         draws=entry.at("draws").whole(MAX_DRAWS),
         provenance=tuple(one.text() for one in entry.at("provenance").items(MAX_SENTENCES)),
         warnings=tuple(one.text() for one in entry.at("warnings").items(MAX_SENTENCES)),
+        requests=_requests(entry, records),
     )
+
+
+def _requests(entry: Field, records: Records) -> tuple[RequestForecast, ...]:
+    found = entry.get("requests")
+    if found is None:
+        return ()
+    entries, rows = found.entries(MOST_REQUESTS), [row for row in records.requests if row.request in found.mapping()]
+    return tuple(
+        RequestForecast(row.request, row.model, *(_interval(entries[row.request].at(name)) for name in LATENCIES)) for row in rows
+    )
+
+
+def _interval(bounds: Field) -> Interval:
+    return Interval(*(bounds.at(bound).number(unknown=True) for bound in ("value", "low", "high")))
 
 
 def _ordered(root: Field, entries: Mapping[str, Field]) -> dict[str, Field]:
@@ -107,8 +127,8 @@ def _choice(root: Field) -> Choice | None:
     return Choice(
         found.at("strategy").text(),
         runner_up.text() if runner_up else "",
-        margin.number() if margin else float("nan"),
-        probability.number() if probability else float("nan"),
+        margin.number() if margin else math.nan,
+        probability.number() if probability else math.nan,
     )
 
 

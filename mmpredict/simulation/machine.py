@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import simpy
@@ -12,6 +12,9 @@ from mmpredict.cost.contention import Demand, Sharing
 
 _DONE_FRACTION = 1e-12  # of an activity's work; below it what is left is rounding
 _CLOCK_STEPS = 4  # steps of the clock's last digit; what is left of the work below that cannot move the clock
+
+Watch = Callable[[float, Sequence[Demand], Sequence[float]], None]
+"""(simulated time [s], what runs from now on, its speeds relative to alone [1])."""
 
 
 class Activity:
@@ -60,15 +63,17 @@ class Machine:
         env: SimPy environment.
         sharing: how activities slow each other.
         log: whether what is in use is kept, for the records.
+        watch: told of every change of company.
 
     Attributes:
         use_log: (time [s], what is in use from then on).
     """
 
-    def __init__(self, env: simpy.Environment, sharing: Sharing, log: bool = True) -> None:
+    def __init__(self, env: simpy.Environment, sharing: Sharing, log: bool = True, watch: Watch | None = None) -> None:
         self._env = env
         self._sharing = sharing
         self._log = log
+        self._watch = watch
         self._running: list[Activity] = []
         self._settled_s = 0.0
         self._generation = 0
@@ -131,6 +136,8 @@ class Machine:
                 activity.rate = rate
         if self._log:
             self._note_use()
+        if self._watch is not None:
+            self._watch(self._env.now, [activity.demand for activity in running], [activity.rate for activity in running])
         self._schedule()
 
     def _note_use(self) -> None:

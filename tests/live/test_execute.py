@@ -22,11 +22,11 @@ from mmpredict.calibrate import tasks
 from mmpredict.calibrate.bench import Bench, together
 from mmpredict.calibrate.company import SetUp
 from mmpredict.calibrate.fit import fit
-from mmpredict.calibrate.protocol import LARGE, Protocol
+from mmpredict.calibrate.protocol import EXPERTS, HEADS, LARGE, Protocol
 from mmpredict.calibrate.run import Calibration
 from mmpredict.cost.chain import CalibratedSource, CostModel
 from mmpredict.cost.coefficients import Coefficients
-from mmpredict.errors import DoesNotFitError, EngineMissingError, InputError, ServerDiedError
+from mmpredict.errors import DoesNotFitError, EngineMissingError, InputError
 from mmpredict.hardware.library import find_profile
 from mmpredict.live import embedded, engine_child
 from mmpredict.live.embedded import EmbeddedServer
@@ -95,7 +95,7 @@ class ShortProtocol(Protocol):
 
     @property
     def models(self) -> tuple[str, ...]:
-        return tuple(name for name in super().models if LARGE not in name)
+        return tuple(name for name in super().models if not any(probe in name for probe in (LARGE, HEADS, EXPERTS)))
 
 
 @pytest.fixture(scope="module")
@@ -296,8 +296,18 @@ def test_server_dies_while_it_loads(specs: dict[str, ModelSpec], tmp_path: Path)
         os.kill(next(iter(embedded._running)).pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_one)
-    with pytest.raises(ServerDiedError, match="ended while it loaded its model: killed by SIGKILL"):
-        execute_with(lambda label: killer.start() if not killer.ident else None, "sequential", specs, tmp_path)
+    records = execute_with(lambda label: killer.start() if not killer.ident else None, "sequential", specs, tmp_path)
+    assert statuses(records) == {"long": "load-failed", "late": "load-failed", "short": "ok"}
+    lost = next(row for row in records.requests if row.request == "long")
+    assert "ended while it loaded its model: killed by SIGKILL" in lost.detail
+    assert (lost.attempts, lost.output_tokens, lost.dispatched_s == lost.dispatched_s) == (0, 0, False)
+    assert [
+        (row.instance, row.kind, row.cause) for row in records.activities if row.kind != "decode" and row.kind != "prefill"
+    ] == [
+        (UNSEEN, "load", "load-failed"),
+        (SEEN, "load", ""),
+        (SEEN, "unload", ""),
+    ]
 
 
 def test_time_limit_of_a_run(specs: dict[str, ModelSpec], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ NOTEBOOKS = sorted(DIRECTORY.glob("*.ipynb"))
 NUMBERED = re.compile(r"0[1-6]_[a-z0-9_]+\.ipynb")
 KERNELS = 2
 CELL_S = 120  # a cell that takes that long does not end
-OFFLINE = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")}
+OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
 
 pytestmark = pytest.mark.skipif(not DIRECTORY.is_dir(), reason="the notebooks are not part of this copy")
 

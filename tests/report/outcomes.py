@@ -46,7 +46,9 @@ def prediction(strategy: str, factor: float = 1.0, name: str = "small") -> Predi
 def outcome(measured: float | None = None, name: str = "small") -> Outcome:
     """Two strategies; with ``measured`` they took so many times what was predicted."""
     predictions = (prediction("quick", 1.0, name), prediction("slow", 2.0, name))
-    runs = {} if measured is None else {one.strategy: run(n * measured, "measured", name) for n, one in enumerate(predictions, 1)}
+    runs = (
+        {} if measured is None else {one.strategy: (run(n * measured, "measured", name),) for n, one in enumerate(predictions, 1)}
+    )
     return Outcome("bench", predictions, runs, Choice("quick", "slow", 1.0, 0.97), {"huge": "needs 9 GiB"})
 
 

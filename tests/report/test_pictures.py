@@ -47,7 +47,9 @@ def room(size_bytes: float) -> Estimate:
     parts, half = Parts(weights=size_bytes / 2), Span(size_bytes / 2, 0.45 * size_bytes, 0.6 * size_bytes)
     layers = (0, 0, None, 0)
     instances = tuple(
-        InstanceEstimate(name, name, 1, 1, 4096, 4096, 1, True, 512, "f16", "f16", True, *layers, parts, Parts(), 0.0, half, NOTHING, "")
+        InstanceEstimate(
+            name, name, 1, 1, 4096, 4096, 1, True, 512, "f16", "f16", True, *layers, parts, Parts(), 0.0, half, NOTHING, ""
+        )
         for name in ("one", "two")
     )
     pool = PoolEstimate("RAM", half + half, 0.0, 0.0, Span.exact(20e9), 24e9, "a test")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mmpredict.results.metrics import METRICS
 from mmpredict.results.outcome import Choice
 from mmpredict.results.prediction import Interval, Prediction
 from mmpredict.results.records import Records
+from mmpredict.results.request_forecast import RequestForecast
 from mmpredict.results.saved import outcome_from, read_outcome
 
 
@@ -89,10 +91,38 @@ def test_a_validation_is_compared_anew() -> None:
     assert [label for label, _ in found.runs] == ["predicted quick", "measured quick"]
 
 
+def test_all_runs_of_a_validation_count() -> None:
+    runs = [records("measured", factor) for factor in (2.0, 4.0, 3.0)]
+    for run in runs:
+        run.requests.pop()  # the one that failed: it would leave no makespan
+    one = compare(prediction("quick"), *runs)
+    found = outcome_from(written({**COMMON, "strategies": {"quick": one.to_dict()}}))
+    assert [records.requests[0].finish_s for records in found.measured["quick"]] == [9.0, 6.0, 12.0], "the middle one first"
+    assert found.measured_metrics("quick")["makespan_s"] == 9.0
+    assert found.comparisons[0].metrics["makespan_s"].measured == 9.0
+    assert [records.requests[0].finish_s for _, records in found.runs] == [3.0, 9.0]
+
+
+def test_requests_of_a_prediction_come_back_with_their_intervals() -> None:
+    forecast = RequestForecast("a", "m", Interval(2.0, 1.5, 2.5), Interval(3.0, 2.0, math.nan))
+    one = replace(prediction("quick"), requests=(forecast,))
+    (found,) = outcome_from(written({**COMMON, "predictions": {"quick": one.to_dict()}})).predictions
+    assert str(found.requests) == str((forecast,))
+
+
+def test_a_metric_that_an_older_document_lacks_is_not_known() -> None:
+    document = written(PREDICTION)
+    del document["predictions"]["quick"]["metrics"]["load_wait_s"]
+    found = {one.strategy: one for one in outcome_from(document).predictions}
+    assert math.isnan(found["quick"].metrics["load_wait_s"].value)
+    assert found["slow"].metrics["load_wait_s"].value == 3.0
+
+
 def test_an_execution_has_measured_runs_only() -> None:
     found = outcome_from(written(EXECUTION))
     assert (found.predictions, found.choice, found.machine) == ((), None, "")
-    assert equal(found.measured["quick"], records("measured"))
+    (run,) = found.measured["quick"]
+    assert equal(run, records("measured"))
     assert [label for label, _ in found.runs] == ["quick"]
 
 

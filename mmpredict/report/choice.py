@@ -8,7 +8,7 @@ from mmpredict.results.outcome import Choice
 from mmpredict.units import format_percent
 
 
-def verdict(choice: Choice) -> str:
+def choice_sentence(choice: Choice) -> str:
     """What is recommended, and how surely it is better than the second best."""
     if not choice.runner_up or math.isnan(choice.margin_frac + choice.probability):
         return f"recommended: {choice.strategy}"
