@@ -15,7 +15,7 @@ import typer
 from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark
 from mmpredict.cli.history import HISTORY, show_history
 from mmpredict.cli.memory_check import MEMORY, validate_memory
-from mmpredict.cli.recording import keeper
+from mmpredict.cli.recording import keeper, served_by
 from mmpredict.cli.scenarios_check import MAX_COUNT, SCENARIOS, ScenariosOptions, validate_scenarios
 from mmpredict.cli.serving_check import SERVING, validate_serving
 from mmpredict.cli.speed_check import SPEED, validate_speed
@@ -195,7 +195,7 @@ def validate(
             lambda label, fraction: bars("running the real thing", label, fraction),
             remark=_warn,
             repeats=repeat,
-            keep=keeper("scenario", scenario.stem, question.digest, output),
+            keep=keeper("scenario", scenario.stem, question.digest, output, served_by(question.engine)),
         )
     if output is not None:
         _write_json(found.to_dict(), output / "validation.json")

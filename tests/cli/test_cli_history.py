@@ -166,6 +166,14 @@ def test_a_fit_that_makes_it_worse_is_not_saved(servers: Callable[[Slow], list[s
     assert load_coefficients(find_profile(), ENGINE) == before
 
 
+def test_runs_of_other_engines_correct_nothing(servers: Callable[[Slow], list[str]], call: Call) -> None:
+    servers(lambda number: 1.5)
+    Path("there.toml").write_text('engine = "ollama"\n' + Path("here.toml").read_text())
+    call("validate", "there.toml", "--draws", "5", "--repeat", "3", "--tolerance", "9")
+    assert {one.check.engine for one in History().checks()} == {"ollama"}
+    assert "holds 0 rounds" in call("calibrate", "fit", "--from-validation").err
+
+
 def test_too_few_runs(servers: Callable[[Slow], list[str]], call: Call, place: Path) -> None:
     before = files(place)
     outcome = call("calibrate", "fit", "--from-validation")
