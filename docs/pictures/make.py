@@ -16,22 +16,29 @@ from mmpredict.report.picture import Picture
 
 HERE = Path(__file__).parent
 RECORDED = HERE.parents[1] / "notebooks" / "data" / "validation.json"
-COLORS = 128
+COLORS = 256
 MACHINE = "ms-s1-max"
 RATES_PER_MIN = (5, 10, 20, 30, 40, 50, 60)
 
 
 def load_curve() -> Picture:
-    """Two models under Poisson load, with all requests at once or one after the other."""
+    """Two models under Poisson load."""
 
-    def at(rate: float) -> dict[str, mmpredict.Prediction]:
-        load = {"kind": "poisson", "rate_per_s": rate / 60, "requests": 80, "seed": 1, "models": {"qwen2.5:7b": 2, "qwen2.5:14b": 1}}
-        load |= {"prompt_tokens": 300, "output_tokens": 120}
+    points = []
+    for rate in RATES_PER_MIN:
+        load = {"kind": "poisson", "rate_per_s": rate / 60, "requests": 80, "seed": 1, "prompt_tokens": 300, "output_tokens": 120}
+        load["models"] = {"qwen2.5:7b": 2, "qwen2.5:14b": 1}
         server = {"slots": 4, "context_tokens": 8192}
-        return mmpredict.predict(mmpredict.Scenario(hardware=MACHINE, strategies=["parallel"], server=server, load=[load]), draws=20)
+        scenario = mmpredict.Scenario(hardware=MACHINE, strategies=["parallel"], server=server, load=[load])
+        points.append(Point(rate, mmpredict.predict(scenario, draws=20)["parallel"].metrics))
+    curve = Curve("parallel", tuple(points), knee=farthest_from_the_chord(points, "ttft_p95_s"))
+    return curve_picture([curve], "requests/min", "qwen2.5:7b and qwen2.5:14b on an MS-S1 Max")
 
-    points = [Point(rate, at(rate)["parallel"].metrics) for rate in RATES_PER_MIN]
-    return curve_picture([Curve("parallel", tuple(points), knee=40)], "requests/min", "qwen2.5:7b and qwen2.5:14b on an MS-S1 Max")
+
+def farthest_from_the_chord(points: list[Point], metric: str) -> float:
+    """Where a curve bends most: the value farthest below the straight line from its first to its last point."""
+    (x0, y0), (x1, y1) = ((point.value, point.metrics[metric].value) for point in (points[0], points[-1]))
+    return max(points, key=lambda point: (point.value - x0) * (y1 - y0) / (x1 - x0) + y0 - point.metrics[metric].value).value
 
 
 def front() -> Picture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -93,4 +94,5 @@ def _stairs(steps: Sequence[StateRow], last_s: float) -> tuple[list[float], list
 
 
 def _at(times: Sequence[float], levels: Sequence[float], moment: float) -> float:
-    return next((level for time, level in zip(reversed(times), reversed(levels), strict=True) if time <= moment), 0.0)
+    place = bisect_right(times, moment)
+    return levels[place - 1] if place else 0.0

@@ -9,8 +9,8 @@ from html import escape
 
 from mmpredict.report.picture import Picture
 
-MAX_SVG_BYTES = 1_500_000
-"""Beyond it a picture is put in as pixels: thousands of bars would make the page slow."""
+MAX_SHAPES = 5000
+"""Beyond it a picture is put in as pixels: as lines it would make the page large and slow."""
 
 # What the page may load: nothing but what is written in it. Names from files are escaped; this holds even if one were not.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -105,9 +105,8 @@ def grid_html(grid: Grid) -> str:
 
 def picture_html(picture: Picture, caption: str = "") -> str:
     """A picture within the page: lines where they are few enough, pixels otherwise."""
-    kind, content = "svg+xml", picture.render("svg")
-    if len(content) > MAX_SVG_BYTES:
-        kind, content = "png", picture.render("png")
+    suffix, kind = ("svg", "svg+xml") if picture.shapes <= MAX_SHAPES else ("png", "png")
+    content = picture.render(suffix)
     source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return f'<figure><img alt="{escape(picture.title)}" src="{source}">{below}</figure>\n'

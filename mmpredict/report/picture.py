@@ -23,10 +23,12 @@ class Picture:
     Attributes:
         title: what it shows, for those who cannot see it.
         draw: makes the figure; called within the house style.
+        shapes: about how many bars or points it has [1].
     """
 
     title: str
     draw: Callable[[], Figure]
+    shapes: int = 0
 
     def render(self, suffix: str) -> bytes:
         """The file's content; the same picture gives the same bytes.

@@ -121,7 +121,8 @@ def _expected_end(makespan: Interval, predicted: Records) -> Interval | None:
 def _picture(blocks: Sequence[Block], title: str, text: str) -> Picture:
     if not blocks:
         raise InputError("there is no run to draw; give at least one")
-    return Picture(text, lambda: draw_blocks(blocks, title))
+    bars = sum(len(lane.activities) for block in blocks for run in block.runs for lane in run.lanes)
+    return Picture(text, lambda: draw_blocks(blocks, title), bars)
 
 
 def _seconds(duration_s: float) -> str:

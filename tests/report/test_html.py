@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +14,10 @@ from outcomes import outcome
 from mmpredict.report import page as page_module
 from mmpredict.report.html import outcome_fragment, outcome_page, write_page
 from mmpredict.report.page import Grid, Section, page
+from mmpredict.report.recommendation_page import Goal, RankedRow, recommendation_page
 from mmpredict.results.outcome import Outcome
+from mmpredict.results.prediction import Interval
+from mmpredict.units import GIB, format_seconds
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -95,10 +99,31 @@ def test_names_from_files_cannot_become_markup() -> None:
     )
 
 
+def test_a_recommendation_says_what_is_ranked_and_takes_no_name_for_markup() -> None:
+    hostile = "<script>x</script>"
+    rows = [
+        RankedRow("first", Interval(1.0, 0.9, 1.2), 2 * GIB, bound_by="cores"),
+        RankedRow(hostile, Interval(1.5, math.nan, math.nan), GIB, 0.5, 0.9),
+        RankedRow("beaten", Interval(2.0, 1.5, 2.5), 3 * GIB, 1.0, 1.0),
+    ]
+    goal = Goal("TTFT p95", "s", 1.0, format_seconds)
+    more = {"remarks": [hostile], "infeasible": {hostile: "needs 9 GiB"}, "provenance": ["a test"], "warnings": [hostile]}
+    document = recommendation_page("bench", goal, rows, "first is best", **more)
+    assert document == recommendation_page("bench", goal, rows, "first is best", **more)
+    found = Reader(document.decode())
+    assert "script" not in {tag for tag, _ in found.tags}
+    for word in ("Recommendation: first on bench", "first is best", "1.00 s", "50.0 %", "90.0 %", "cores", "needs 9 GiB"):
+        assert word in found.text, word
+    assert found.text.count(hostile) >= 4
+    assert [tag for tag, _ in found.tags].count("img") == 1
+    many = [RankedRow(f"plan {number}", Interval(1.0, 1.0, 1.0), GIB) for number in range(103)]
+    assert "3 more plans keep the limits" in Reader(recommendation_page("bench", goal, many, "").decode()).text
+
+
 def test_a_picture_with_too_many_lines_becomes_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_module, "MAX_SVG_BYTES", 1000)
+    monkeypatch.setattr(page_module, "MAX_SHAPES", 5)  # of the timeline's bars there are more, the comparison counts none
     document = outcome_page(outcome()).decode()
-    assert "data:image/png;base64," in document and "data:image/svg" not in document
+    assert document.count("data:image/png;base64,") == document.count("data:image/svg+xml;base64,") == 1
 
 
 def test_a_page_is_written(tmp_path: Path) -> None:
