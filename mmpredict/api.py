@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmpredict.cost.chain import CalibratedSource
 from mmpredict.cost.coefficients import Coefficients
+from mmpredict.advising import FINALISTS, Advice, Effort, advise_on, task_on
 from mmpredict.cost.library import load_coefficients
 from mmpredict.cost.server_cost import CostSource
+from mmpredict.costing import CalibratedCosting, Costing, RatedCosting, companies
 from mmpredict.errors import DoesNotFitError, EngineMissingError, InputError, NotCalibratedError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.library import find_profile
 from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.live.embedded import engine_build
-from mmpredict.models.spec import ModelSpec
-from mmpredict.recommend.search import Recommendation, recommend
+from mmpredict.planning.search import Recommendation
+from mmpredict.planning.search import recommend as best_of
 from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, regret
 from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
@@ -28,10 +30,9 @@ from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.repeat import predict_plan
 from mmpredict.simulation.residency import check_memory
 from mmpredict.simulation.site import site_of
-from mmpredict.simulation.variants import variants
-from mmpredict.sizing.costs import PlannedServer, UncalibratedMachine
+from mmpredict.sizing.costs import UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
-from mmpredict.workload.request import Workload
+from mmpredict.strategy.table import AUTO
 
 SCHEMA_VERSION = 1
 
@@ -133,7 +134,7 @@ def forecast(
         raise InputError(f"draws is {draws}; it must be 1 or more")
     question = _scenario(scenario)
     profile = find_profile(question.hardware)
-    specs, workload, plans = question.specs(), question.workload(), question.plans(profile.cpu.cores)
+    specs, workload, plans = question.specs(), question.workload(), _plans(question, profile, coefficients)
     # What is free changes from moment to moment and decides what fits; the records name what there is.
     capacity = profile.cpu_memory.capacity_bytes.value
     machine = None if coefficients is not None else _uncalibrated(profile)
@@ -147,7 +148,7 @@ def forecast(
             progress(plan.strategy, number / len(plans))
         try:
             if machine is not None:
-                source: CostSource = machine.source(_companies(plan, specs, workload), check=not plan.on_demand)
+                source: CostSource = machine.source(companies(plan, specs, workload), check=not plan.on_demand)
             else:
                 check_memory(plan, specs, _usable(profile))
                 source = CalibratedSource(coefficients or load_coefficients(profile, engine_build()))
@@ -158,7 +159,7 @@ def forecast(
     if not found:
         raise DoesNotFitError("; ".join(infeasible.values()))
     feasible = {plan.strategy: plan for plan in plans if plan.strategy not in infeasible}
-    return Forecast(question, feasible, tuple(found), infeasible, recommend(found), left_out)
+    return Forecast(question, feasible, tuple(found), infeasible, best_of(found), left_out)
 
 
 def predict(scenario: Scenario | str | os.PathLike[str], draws: int | None = None, seed: int = 0) -> dict[str, Prediction]:
@@ -186,7 +187,7 @@ def execute(
     """
     question = _scenario(scenario)
     profile = _this_machine(question)
-    plans = question.plans(profile.cpu.cores)
+    plans = _plans(question, profile)
     return _execute_plans(question, plans, profile, log_directory, limit_s, progress)
 
 
@@ -207,6 +208,97 @@ def validate(
     return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
 
 
+def recommend(
+    scenario: Scenario | str | os.PathLike[str],
+    goal: str | None = None,
+    *,
+    max_memory: str | float | None = None,
+    max_cores: int | None = None,
+    objectives: Sequence[str] | None = None,
+    resident: Sequence[str] | None = None,
+    deadlines_met: float | None = None,
+    quantizations: Sequence[str] | None = None,
+    families: Sequence[str] | None = None,
+    thorough: bool | None = None,
+    finalists: int = FINALISTS,
+    draws: int | None = None,
+    seed: int = 0,
+    prune: bool = True,
+    workers: int | None = None,
+    sensitivity: bool = True,
+    coefficients: Coefficients | None = None,
+    progress: Progress | None = None,
+) -> Advice:
+    """Find the best way of running a scenario's models, whatever strategies it names.
+
+    What is not given is taken from the scenario's ``[recommend]`` table, whose keys are described in ``RecommendSection``.
+
+    Args:
+        scenario: a scenario, or the path of its file.
+        goal: ``makespan``, ``throughput``, ``latency``, ``latency-p95``, ``ttft``, ``ttft-p95``, ``memory`` or ``energy``.
+        max_memory: of all servers together: bytes, or a size (``5GiB``).
+        max_cores: threads that may work at the same time [1].
+        objectives: limits on times, as ``chat:ttft_p95=2s``.
+        resident: models that must stay loaded.
+        deadlines_met: least part of the requests with a deadline that must meet it [1].
+        quantizations: file types that all models may have instead of their own.
+        families: of plans; the usual ones when not given (``planning.space``).
+        thorough: whether slots, contexts, keep-alives and divided layers are varied too.
+        finalists: plans that get intervals [1].
+        draws: simulations behind the intervals; when not given 20, fewer for thousands of requests [1].
+        seed: of the draws.
+        prune: whether plans that cannot be among the best are left out.
+        workers: processes; one per core where that is worth it when not given.
+        sensitivity: whether to find out what would change the answer.
+        coefficients: instead of the stored ones of the scenario's machine.
+        progress: told how far it is.
+
+    Raises:
+        InputError: the scenario, a goal, a limit or an objective cannot be used, or the machine's profile says too little.
+        DoesNotFitError: no plan keeps the limits.
+        NotCalibratedError: the scenario is for this machine, of which nothing is known.
+    """
+    question = _scenario(scenario)
+    given = {
+        "goal": goal,
+        "max_memory": max_memory,
+        "max_cores": max_cores,
+        "objectives": objectives,
+        "resident": resident,
+        "deadlines_met": deadlines_met,
+        "quantizations": quantizations,
+        "families": families,
+        "thorough": thorough,
+    }
+    return advise_on(
+        question,
+        _costing(find_profile(question.hardware), coefficients),
+        {name: value for name, value in given.items() if value is not None},
+        Effort(finalists, draws, seed, prune, workers, sensitivity),
+        progress,
+    )
+
+
+def _plans(question: Scenario, profile: HardwareProfile, coefficients: Coefficients | None = None) -> list[Plan]:
+    """The plans of a scenario's strategies, the recommended one last."""
+    named = question.model_copy(update={"strategies": tuple(name for name in question.strategies if name != AUTO)})
+    plans = (named if AUTO in question.strategies else question).plans(
+        profile.cpu.cores, lambda: task_on(question, _costing(profile, coefficients))
+    )
+    if AUTO in question.strategies:
+        best = recommend(question, sensitivity=False, finalists=1, draws=1, coefficients=coefficients).plan
+        plans.append(Plan(AUTO, best.instances, best.stages, best.serving))
+    return plans
+
+
+def _costing(profile: HardwareProfile, coefficients: Coefficients | None) -> Costing:
+    """What is known of a machine: by these coefficients, by its own calibration, or by its rates."""
+    machine = None if coefficients is not None else _uncalibrated(profile)
+    if machine is not None:
+        return RatedCosting(profile, machine)
+    return CalibratedCosting(profile, coefficients or load_coefficients(profile, engine_build()))
+
+
 def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
     """A machine by its rates; None where a calibration of its own answers."""
     try:
@@ -219,16 +311,6 @@ def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
         except InputError as unknown:
             raise InputError(f"{unknown}; and {error}") from None
     return None
-
-
-def _companies(plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> list[list[PlannedServer]]:
-    """The servers that are placed together: those of each stage; each alone where they are loaded on demand."""
-    stages = (
-        [[one] for one in variants(plan, specs, workload)]
-        if plan.on_demand
-        else [[plan.instance(name) for name in stage.instances] for stage in plan.stages]
-    )
-    return [[PlannedServer(specs[one.model], one.threads, one.cache) for one in stage] for stage in stages]
 
 
 def _execute_plans(

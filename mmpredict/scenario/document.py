@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +25,7 @@ from mmpredict.scenario.generated_sections import (
     SessionsSection,
 )
 from mmpredict.scenario.load_section import LoadSection
+from mmpredict.scenario.recommend_section import RecommendSection
 from mmpredict.scenario.request_section import RequestSection, requests_of
 from mmpredict.scenario.server_section import ServerSection
 from mmpredict.scenario.serving_section import ServingSection
@@ -35,6 +36,7 @@ from mmpredict.simulation.serving import StagesServing
 from mmpredict.strategy.on_demand import on_demand
 from mmpredict.strategy.options import ServerOptions
 from mmpredict.strategy.table import STRATEGIES, make_plan
+from mmpredict.strategy.task import Task
 from mmpredict.workload.order import check_unique
 from mmpredict.workload.request import Request, Workload
 
@@ -78,6 +80,7 @@ class Scenario(Strict):
         serving: rules by which servers are loaded on demand: one more way of running them, the only one where no strategy is named.
         requests: what is asked.
         load: what else is asked, by a rule or from a file.
+        recommend: what a plan is to be chosen for.
         base: directory from which relative paths are meant.
     """
 
@@ -88,6 +91,7 @@ class Scenario(Strict):
     serving: ServingSection = None
     requests: tuple[RequestSection, ...] = ()
     load: tuple[Load, ...] = Field(default=(), max_length=MAX_LOADS)
+    recommend: RecommendSection = RecommendSection()
     base: Path | None = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
@@ -143,18 +147,28 @@ class Scenario(Strict):
         """
         return {name: resolve(name, self.base) for name in self.models()}
 
-    def plans(self, cores: int) -> list[Plan]:
+    def options(self) -> ServerOptions:
+        """Options of every server."""
+        return ServerOptions(**self.server.model_dump())
+
+    def plans(self, cores: int, task: Callable[[], Task] | None = None) -> list[Plan]:
         """The plan of every strategy, and the one that is served on demand.
+
+        Args:
+            cores: of the machine [1].
+            task: finds out what models cost, for strategies that look before they plan.
 
         Raises:
             UnknownNameError: no such strategy.
+            InputError: a strategy needs to know what models cost.
+            DoesNotFitError: no plan of a strategy that looks at memory fits.
         """
-        options = ServerOptions(**self.server.model_dump())
+        options = self.options()
         models = list(self.models())
         if self.serving is None or isinstance(self.serving, StagesServing):
-            return [make_plan(name, models, cores, options) for name in dict.fromkeys(self.strategies)]
+            return [make_plan(name, models, cores, options, task) for name in dict.fromkeys(self.strategies)]
         named = dict.fromkeys(self.strategies) if "strategies" in self.model_fields_set else ()
-        staged = [make_plan(name, models, cores, options) for name in named]
+        staged = [make_plan(name, models, cores, options, task) for name in named]
         return [*staged, on_demand(models, cores, options, self.serving)]
 
     def _require_few(self) -> None:

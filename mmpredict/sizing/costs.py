@@ -46,11 +46,13 @@ class PlannedServer:
         spec: its model.
         threads: worker threads [1].
         options: context, slots, batch and cache.
+        gpu_layers: layers on the GPU; ``None``: as many as it finds room for [1].
     """
 
     spec: ModelSpec
     threads: int
     options: CacheOptions
+    gpu_layers: int | None = None
 
 
 class UncalibratedMachine:
@@ -89,13 +91,13 @@ class UncalibratedMachine:
             residents: list[Resident] = []
             for planned in company:
                 gauge = gauge_of(planned.spec, self.machine, _ENGINE)
-                residents.append(start_llama_server(gauge, _wish(planned.options), self.machine, residents).resident)
+                residents.append(start_llama_server(gauge, _wish(planned), self.machine, residents).resident)
             takes = added(residents)
             if check:
                 self._check(company, takes)
             for planned, resident, take in zip(company, residents, takes, strict=True):
                 one = self._served(planned, resident, take)
-                served.setdefault((planned.spec.name, planned.threads, planned.options), one)
+                served.setdefault((planned.spec.name, planned.threads, planned.options, planned.gpu_layers), one)
                 if len(one.parts) > 1:
                     notes.append(f"{planned.spec.name}: {DOUBT}")
         kinds = sorted({part.kind for one in served.values() for part in one.parts}, reverse=True)
@@ -170,12 +172,14 @@ class UncalibratedMachine:
         return self._choices[kind]
 
 
-def _wish(options: CacheOptions) -> Wish:
+def _wish(planned: PlannedServer) -> Wish:
+    options = planned.options
     return Wish(
         engine=_ENGINE,
         context_tokens=options.context_tokens,
         slots=options.slots,
         unified=options.unified,
+        gpu_layers=planned.gpu_layers,
         key_type=options.key_type,
         value_type=options.value_type,
         ubatch_tokens=options.ubatch_tokens,
