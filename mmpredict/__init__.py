@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmpredict.api import Forecast, Validation, execute, forecast, predict, validate
+    from mmpredict.advising import Advice, export
+    from mmpredict.api import Forecast, Validation, execute, forecast, predict, recommend, sweep, validate
     from mmpredict.compat import PerformancePredictor
     from mmpredict.errors import MmpredictError
     from mmpredict.scenario import Scenario, read_scenario
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Advice": "mmpredict.advising",
     "Forecast": "mmpredict.api",
     "MmpredictError": "mmpredict.errors",
     "PerformancePredictor": "mmpredict.compat",
@@ -22,12 +24,16 @@ _HOMES = {
     "Validation": "mmpredict.api",
     "estimate": "mmpredict.sizing.estimate",
     "execute": "mmpredict.api",
+    "export": "mmpredict.advising",
     "forecast": "mmpredict.api",
     "predict": "mmpredict.api",
     "read_scenario": "mmpredict.scenario",
+    "recommend": "mmpredict.api",
+    "sweep": "mmpredict.api",
     "validate": "mmpredict.api",
 }
 __all__ = [
+    "Advice",
     "Forecast",
     "MmpredictError",
     "PerformancePredictor",
@@ -35,9 +41,12 @@ __all__ = [
     "Validation",
     "estimate",
     "execute",
+    "export",
     "forecast",
     "predict",
     "read_scenario",
+    "recommend",
+    "sweep",
     "validate",
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,11 +16,13 @@ from mmpredict.models.spec import ModelSpec
 from mmpredict.planning.advice import Asked, advise
 from mmpredict.planning.energy import power_of, require_power
 from mmpredict.planning.explore import Progress
+from mmpredict.planning.export import exported
 from mmpredict.planning.goals import Limits, goal_of, parse_objective
 from mmpredict.planning.ground import Ground
 from mmpredict.planning.space import USUAL, Space, candidates
 from mmpredict.planning.task import task_of
 from mmpredict.results.ranked_plan import RankedPlan, Ranking
+from mmpredict.saving import make_directory, save
 from mmpredict.scenario import Scenario
 from mmpredict.scenario.recommend_section import RecommendSection
 from mmpredict.simulation.plan import Plan
@@ -39,7 +42,19 @@ WORTH_REQUESTS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is done for the answer; see ``api.recommend``."""
+    """How much is done for the answer.
+
+    Attributes:
+        finalists: plans that get intervals [1].
+        draws: simulations behind them; when not given 20, fewer for thousands of requests [1].
+        seed: of the draws.
+        prune: whether plans that cannot be among the best are left out.
+        workers: processes; when not given one per core, where that is worth it.
+        sensitivity: whether to find out what would change the answer.
+
+    Raises:
+        InputError: a number below 1.
+    """
 
     finalists: int = FINALISTS
     draws: int | None = None
@@ -80,6 +95,12 @@ class Advice:
         """The first plan of the ranking."""
         return self.plans[self.best.name]
 
+    def specs_of(self, plan: RankedPlan) -> dict[str, ModelSpec]:
+        """The models of a plan, quantized as it says."""
+        quantization = plan.knobs.get("quantization", "")
+        specs = self.scenario.specs()
+        return {name: requantized(spec, quantization) if quantization else spec for name, spec in specs.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; of plans that were only simulated once, no details."""
         detailed = [one.name for one in self.ranking.ranked if one.draws]
@@ -117,6 +138,31 @@ def advise_on(
     how = Asked(effort.finalists, draws, effort.seed, effort.prune, effort.workers, effort.sensitivity)
     ranking, chosen = advise(ground, everything, goal, how, progress)
     return Advice(question, asked, ranking, chosen)
+
+
+def export(advice: Advice, name: str, directory: Path, plan: int = 1) -> list[Path]:
+    """Write the configuration that runs a plan of a recommendation.
+
+    Args:
+        advice: from ``recommend``.
+        name: ``llama-server``, ``llama-swap`` or ``ollama``.
+        directory: where to; created if needed.
+        plan: its place in the ranking, 1 for the best.
+
+    Raises:
+        InputError: no such plan, or the program cannot do what it says; ``UnknownNameError`` for another name.
+        StorageError: a file could not be written.
+    """
+    if not 1 <= plan <= len(advice.ranking.ranked):
+        raise InputError(f"plan {plan} is not in the ranking of {len(advice.ranking.ranked)}")
+    chosen = advice.ranking.ranked[plan - 1]
+    files = exported(advice.plans[chosen.name], advice.specs_of(chosen), name)
+    make_directory(directory)
+    written = [save(text.encode(), directory / file) for file, text in files.items()]
+    for path in written:
+        if path.suffix == ".sh":
+            path.chmod(0o755)
+    return written
 
 
 def task_on(question: Scenario, costing: Costing) -> Task:

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmpredict.cost.chain import CalibratedSource
-from mmpredict.cost.coefficients import Coefficients
 from mmpredict.advising import FINALISTS, Advice, Effort, advise_on, task_on
+from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.library import load_coefficients
-from mmpredict.cost.server_cost import CostSource
-from mmpredict.costing import CalibratedCosting, Costing, RatedCosting, companies
+from mmpredict.costing import CalibratedCosting, Costing, RatedCosting
 from mmpredict.errors import DoesNotFitError, EngineMissingError, InputError, NotCalibratedError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.library import find_profile
@@ -24,7 +22,9 @@ from mmpredict.planning.search import recommend as best_of
 from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, regret
 from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
+from mmpredict.results.sweep import Sweep
 from mmpredict.scenario import Scenario, read_scenario
+from mmpredict.scenario.sweep_key import with_value
 from mmpredict.simulation.dispatch import assign, check_context
 from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.repeat import predict_plan
@@ -33,6 +33,7 @@ from mmpredict.simulation.site import site_of
 from mmpredict.sizing.costs import UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
 from mmpredict.strategy.table import AUTO
+from mmpredict.sweeping import DRAWS, Setting, sweep_over, with_options
 
 SCHEMA_VERSION = 1
 
@@ -137,21 +138,18 @@ def forecast(
     specs, workload, plans = question.specs(), question.workload(), _plans(question, profile, coefficients)
     # What is free changes from moment to moment and decides what fits; the records name what there is.
     capacity = profile.cpu_memory.capacity_bytes.value
-    machine = None if coefficients is not None else _uncalibrated(profile)
-    left_out: dict[str, str] = {}
-    if machine is not None and machine.machine.device is not None:
-        plans, left_out = different_on_gpu(plans, machine.machine.name)
+    costing, left_out = _costing(profile, coefficients), dict[str, str]()
+    if isinstance(costing, RatedCosting) and costing.machine.machine.device is not None:
+        plans, left_out = different_on_gpu(plans, costing.machine.machine.name)
     found: list[Prediction] = []
     infeasible: dict[str, str] = {}
     for number, plan in enumerate(plans):
         if progress is not None:
             progress(plan.strategy, number / len(plans))
         try:
-            if machine is not None:
-                source: CostSource = machine.source(companies(plan, specs, workload), check=not plan.on_demand)
-            else:
+            if isinstance(costing, CalibratedCosting):
                 check_memory(plan, specs, _usable(profile))
-                source = CalibratedSource(coefficients or load_coefficients(profile, engine_build()))
+            source = costing.source(plan, specs, workload)
             site = site_of(profile, _usable(profile), on_gpu=not source.on_cpu)
             found.append(predict_plan(plan, workload, specs, source, _usable(profile), draws, seed, question.cold, capacity, site))
         except DoesNotFitError as error:
@@ -231,25 +229,13 @@ def recommend(
 ) -> Advice:
     """Find the best way of running a scenario's models, whatever strategies it names.
 
-    What is not given is taken from the scenario's ``[recommend]`` table, whose keys are described in ``RecommendSection``.
+    ``max_memory`` (bytes, or a size: ``5GiB``), ``max_cores``, ``objectives`` (``chat:ttft_p95=2s``), ``resident``,
+    ``deadlines_met``, ``quantizations``, ``families`` and ``thorough`` are the keys of ``RecommendSection``; what is not given is
+    taken from the scenario's ``[recommend]`` table. ``finalists`` to ``sensitivity`` are described in ``Effort``.
 
     Args:
         scenario: a scenario, or the path of its file.
         goal: ``makespan``, ``throughput``, ``latency``, ``latency-p95``, ``ttft``, ``ttft-p95``, ``memory`` or ``energy``.
-        max_memory: of all servers together: bytes, or a size (``5GiB``).
-        max_cores: threads that may work at the same time [1].
-        objectives: limits on times, as ``chat:ttft_p95=2s``.
-        resident: models that must stay loaded.
-        deadlines_met: least part of the requests with a deadline that must meet it [1].
-        quantizations: file types that all models may have instead of their own.
-        families: of plans; the usual ones when not given (``planning.space``).
-        thorough: whether slots, contexts, keep-alives and divided layers are varied too.
-        finalists: plans that get intervals [1].
-        draws: simulations behind the intervals; when not given 20, fewer for thousands of requests [1].
-        seed: of the draws.
-        prune: whether plans that cannot be among the best are left out.
-        workers: processes; one per core where that is worth it when not given.
-        sensitivity: whether to find out what would change the answer.
         coefficients: instead of the stored ones of the scenario's machine.
         progress: told how far it is.
 
@@ -277,6 +263,54 @@ def recommend(
         Effort(finalists, draws, seed, prune, workers, sensitivity),
         progress,
     )
+
+
+def sweep(
+    scenario: Scenario | str | os.PathLike[str],
+    key: str,
+    values: Sequence[float | str],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    workers: int | None = None,
+    coefficients: Coefficients | None = None,
+    progress: Progress | None = None,
+) -> Sweep:
+    """Simulate a scenario's strategies while one of its keys takes several values: a load curve, and its knee.
+
+    Where the scenario names neither strategies nor ``[serving]``, the plan is the one that is recommended at the first value.
+
+    Args:
+        scenario: a scenario, or the path of its file.
+        key: path of the key (``load[0].rate_per_s``, ``server.slots``, ``hardware``), or ``users`` for those of all closed loads.
+        values: of the key.
+        draws: simulations behind the bounds; 0 for none [1].
+        seed: of the draws.
+        workers: processes; one per core where that is worth it when not given.
+        coefficients: instead of the stored ones of the scenario's machine.
+        progress: told how far it is.
+
+    Raises:
+        InputError: the scenario, the key or a value cannot be used.
+        NotCalibratedError: the scenario is for this machine, of which nothing is known.
+    """
+    if not values:
+        raise InputError("there is no value to sweep over; give at least one")
+    if draws < 0:
+        raise InputError(f"draws is {draws}; it must be 0 or more")
+    question = _scenario(scenario)
+    settings: list[Setting] = []
+    best: Plan | None = None
+    for value in values:
+        changed = with_value(question, key, value)
+        profile = find_profile(changed.hardware)
+        if question.serving is None and "strategies" not in question.model_fields_set:
+            best = best or recommend(changed, sensitivity=False, finalists=1, draws=1, coefficients=coefficients).plan
+            plans = [with_options(best, changed)]
+        else:
+            plans = _plans(changed, profile, coefficients)
+        settings.append(Setting(value, changed, _costing(profile, coefficients), tuple(plans)))
+    return sweep_over(key, settings, draws, seed, workers, progress)
 
 
 def _plans(question: Scenario, profile: HardwareProfile, coefficients: Coefficients | None = None) -> list[Plan]:

@@ -32,6 +32,7 @@ _EVERYTHING = {
     "scenario",
     "costing",
     "advising",
+    "sweeping",
     "api",
     "compat",
     "demo",
@@ -58,11 +59,12 @@ ALLOWED: dict[str, set[str]] = {
     "scenario": {*_SIMULATION, "strategy"},
     "costing": {*_SIMULATION, "sizing"},
     "advising": {*_SIMULATION, "strategy", "planning", "sizing", "scenario", "costing"},
+    "sweeping": {*_SIMULATION, "planning", "scenario", "costing", "advising"},
     "compat": {*_FACTS, "cost", "results", "sizing"},
     "api": _EVERYTHING - {"cli", "demo", "compat"},
     "demo": _EVERYTHING - {"cli"},
     "cli": _EVERYTHING,
-    "": {"api", "compat", "errors", "scenario", "sizing"},  # the public names
+    "": {"advising", "api", "compat", "errors", "scenario", "sizing"},  # the public names
 }
 
 

@@ -14,7 +14,6 @@ from mmpredict.cost.rates.attention import attention_layers, is_cached
 from mmpredict.cost.step import CELL_TYPE, StepCost, StepFeatures, attention_macs, batch_features, decode_features
 from mmpredict.models.spec import ModelSpec
 
-
 _DECODE = -1  # in the place of the tokens sampled in a batch
 
 
@@ -29,8 +28,8 @@ class CalibratedPrices(StepPrices):
         ubatch_tokens: physical batch [tokens].
         coefficients: of the machine and engine.
         factors: what the run's luck makes of times, by phase [1].
-        passes_s: prices of passes without luck, by (tokens, sampled) of a batch and (sequences, -1) of a decode step; what is missing
-            is added, so that runs with other luck need not find it out again [s].
+        passes_s: prices of passes without luck, by (tokens, sampled) of a batch and (sequences, -1) of a decode step; what is
+            missing is added, so that runs with other luck need not find it out again [s].
     """
 
     def __init__(

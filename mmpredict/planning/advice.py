@@ -87,7 +87,7 @@ def advise(
     rows += [(one, []) for one in found.ranked[asked.finalists :]]
     front = _front(found.ranked, goal)
     on_front = {point.name for point in front}
-    ranked = []
+    ranked: list[RankedPlan] = []
     for number, (one, outcomes_drawn) in enumerate(rows):
         row = _row(one, outcomes_drawn, goal, ground)
         first = ranked[0] if ranked else row

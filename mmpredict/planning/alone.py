@@ -1,6 +1,6 @@
 """What requests cost a server that has the machine for itself: exactly of one after another, and at least of any order.
 
-The floors hold whatever the company and the order: a step costs no less with more tokens in it, and no server works faster than alone.
+The floors hold whatever the company and the order: a step costs no less with more tokens in it, and no server is faster than alone.
 """
 
 from __future__ import annotations

@@ -85,7 +85,12 @@ class SlowerCosts:
 
     def __init__(self, costs: MachineCosts, steps: float, loads: float) -> None:
         self._costs, self._steps, self._loads = costs, steps, loads
-        self.sharing, self.request_s, self.latency_s, self.lateness = costs.sharing, costs.request_s, costs.latency_s, costs.lateness
+        self.sharing, self.request_s, self.latency_s, self.lateness = (
+            costs.sharing,
+            costs.request_s,
+            costs.latency_s,
+            costs.lateness,
+        )
 
     def instance(
         self,

@@ -22,7 +22,6 @@ from mmpredict.simulation.variants import variants
 from mmpredict.units import format_bytes
 from mmpredict.workload.request import Request
 
-
 SAME = 1e-9
 """Values closer than this, relative to each other, are the same."""
 
@@ -142,7 +141,7 @@ def peak_bytes(plan: Plan, servers: dict[str, ServerCost], requests: dict[str, l
     """Memory of the servers that are resident together at some time [bytes]; of servers on demand the largest alone."""
     if plan.on_demand:
         return max(together_bytes(plan, [name], servers) for name in servers)
-    served = [[name for name in stage.instances] for stage in plan.stages]
+    served = [list(stage.instances) for stage in plan.stages]
     used = [names for names in served if any(plan.instance(name).model in requests for name in names)]
     return max((together_bytes(plan, names, servers) for names in used), default=0.0)
 

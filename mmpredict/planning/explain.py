@@ -18,8 +18,8 @@ def binding(records: Records, on_gpu: bool) -> Binding:
     """What binds: what takes most of the time, and there, whether company or the work alone does.
 
     Loading while nobody is served binds by itself, as waiting for requests does. Of serving, the longer phase counts: slowed by
-    company by more than 15 %, servers compete for cores or for the GPU; alone, prompts are bound by compute, and tokens, each of which
-    reads the weights, by memory bandwidth.
+    company by more than 15 %, servers compete for cores or for the GPU; alone, prompts are bound by compute, and tokens, each of
+    which reads the weights, by memory bandwidth.
 
     Args:
         records: of a simulated run, whose rows know what company cost.
@@ -42,7 +42,7 @@ def binding(records: Records, on_gpu: bool) -> Binding:
     if longest == "load":
         return Binding("load time", shares, contention, f"load time: {format_percent(shares['load'])} of the time only loads run")
     if longest == "idle":
-        return Binding("arrivals", shares, contention, f"arrivals: {format_percent(shares['idle'])} of the time nothing is to be done")
+        return Binding("arrivals", shares, contention, f"arrivals: {format_percent(shares['idle'])} of the time nothing is asked")
     slowed = contention.get(longest, 1.0)
     share = format_percent(shares[longest])
     if slowed > _COMPANY:

@@ -1,4 +1,4 @@
-"""The search: every plan is looked at, those that may be among the best are simulated, and the best of them are drawn again and again.
+"""The search: every plan is looked at, those that may be among the best are simulated, and the best of them drawn again and again.
 
 1. Plans that break a limit that needs no simulation, memory first, are left out.
 2. The others are simulated once, at the median, in the order of their best cases. A plan whose best case is worse than what the
@@ -205,4 +205,3 @@ def _distinct(ranked: Sequence[Found], goal: Goal) -> Iterable[Found]:
         if key not in seen:
             seen.add(key)
             yield one
-

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mmpredict.errors import UnknownNameError
@@ -78,7 +79,7 @@ def candidates(space: Space, task: Task, serving: Serving | None = None) -> list
         task: models, their costs, and the machine.
         serving: rules that the scenario names; looked at as they are, besides the families.
     """
-    makers = {
+    makers: dict[str, Callable[[Task], Iterator[Candidate]]] = {
         "sequential": _sequential,
         "parallel": _parallel,
         "batched": _batched,
@@ -166,9 +167,9 @@ def _partitions(task: Task) -> list[Partition]:
     if len(models) <= ALL_PARTITIONS:
         found = list(partitions(models))
     elif len(models) <= EXACT_MODELS:
-        known = {group: duration_s(task, group) for size in range(1, len(models) + 1) for group in itertools.combinations(models, size)}
-        fitting = [partition for partition in partitions(models) if all(fits(task, group) for group in partition)]
-        fitting.sort(key=lambda partition: sum(known[group] for group in partition))
+        groups = [group for size in range(1, len(models) + 1) for group in itertools.combinations(models, size)]
+        known_s = {group: duration_s(task, group) if fits(task, group) else math.inf for group in groups}
+        fitting = sorted(partitions(models), key=lambda partition: sum(known_s[group] for group in partition))
         found = fitting[:BEST_PARTITIONS]
     else:
         found = [best_partition(task), best_partition(task, yielding=True), tuple((model,) for model in models)]
@@ -202,7 +203,10 @@ def _ollama(space: Space) -> list[tuple[dict[str, str], Serving]]:
     if not space.thorough:
         return [({}, OllamaServing())]
     return [
-        ({"keep": f"keep {_span(keep_s)}", "parallel": f"{count} at a time"}, OllamaServing(keep_alive_s=keep_s, num_parallel=count))
+        (
+            {"keep": f"keep {_span(keep_s)}", "parallel": f"{count} at a time"},
+            OllamaServing(keep_alive_s=keep_s, num_parallel=count),
+        )
         for keep_s in KEEP_ALIVES_S
         for count in SLOTS
     ]
@@ -221,7 +225,10 @@ def _llama_swap(space: Space, task: Task) -> Iterator[tuple[dict[str, str], Serv
         for models in kept:
             group = Group(tuple(models), swap=False, exclusive=False, persistent=True)
             names = ", ".join(short[model] for model in models)
-            yield {"groups": f"{names} stays, others one at a time", **told}, LlamaSwapServing(groups={"resident": group}, ttl_s=ttl_s)
+            yield (
+                {"groups": f"{names} stays, others one at a time", **told},
+                LlamaSwapServing(groups={"resident": group}, ttl_s=ttl_s),
+            )
 
 
 def _router(task: Task) -> Iterator[tuple[dict[str, str], Serving]]:
@@ -288,4 +295,3 @@ def _called(plan: Plan, family: str) -> Plan:
 
 def _span(seconds: float) -> str:
     return "for ever" if seconds < 0 else f"{seconds:g} s"
-

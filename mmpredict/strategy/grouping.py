@@ -5,8 +5,8 @@ by what cores and the slowest member need::
 
     duration = max(max load, Σ load ÷ cores) + max(max work, Σ work · threads ÷ cores)
 
-The sum over groups is additive, so the best partition of up to ``EXACT_MODELS`` models is found exactly, by dynamic programming over
-sets of models; beyond, groups are filled one model after another and then improved by moving single models.
+The sum over groups is additive, so the best partition of up to ``EXACT_MODELS`` models is found exactly, by dynamic programming
+over sets of models; beyond, groups are filled one model after another and then improved by moving single models.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cache
 
 from mmpredict.errors import DoesNotFitError
 from mmpredict.strategy.options import divide_threads
-from mmpredict.strategy.task import Need, Task
+from mmpredict.strategy.task import Task
 from mmpredict.units import format_bytes
 
 EXACT_MODELS = 8
@@ -56,8 +56,8 @@ def best_partition(task: Task, yielding: bool = False) -> Partition:
         need = task.alone(model)
         if need.memory_bytes > task.memory_bytes:
             raise DoesNotFitError(
-                f"{model} alone needs {format_bytes(need.memory_bytes)} of memory, {format_bytes(task.memory_bytes)} are usable; use a "
-                "smaller context or quantization"
+                f"{model} alone needs {format_bytes(need.memory_bytes)} of memory, {format_bytes(task.memory_bytes)} are usable; "
+                "use a smaller context or quantization"
             )
 
     @cache

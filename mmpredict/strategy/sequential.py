@@ -22,7 +22,7 @@ def sequential_shortest(task: Task) -> Plan:
 
 
 def sequential_lean(task: Task) -> Plan:
-    """Models that need the most memory last, so that the files of the others are not dropped from the page cache before their turn."""
+    """Models that need the most memory last, so that files of the others are not dropped from the page cache before their turn."""
     return _renamed("sequential-lean", sequential(leanest_first(task), task.cores, task.options))
 
 

@@ -68,5 +68,5 @@ def make_plan(
     if name not in LOOKING and name != AUTO:
         raise UnknownNameError("strategy", name, [*STRATEGIES, *ON_DEMAND, *LOOKING, AUTO])
     if name == AUTO or task is None:
-        raise InputError(f"strategy {name!r} depends on what the models cost on a machine; ask mmpredict predict or recommend for it")
+        raise InputError(f"strategy {name!r} depends on what the models cost; ask mmpredict predict or recommend for it")
     return LOOKING[name](task())
