@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from mmpredict.cost.chain import CalibratedSource
@@ -46,10 +46,16 @@ class RatedCosting:
     profile: HardwareProfile
     machine: UncalibratedMachine
     common = False
+    _known: dict[tuple[object, ...], CostSource] = field(default_factory=dict, repr=False, compare=False)
 
     def source(self, plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> CostSource:
-        """See ``Costing``."""
-        return self.machine.source(companies(plan, specs, workload), check=not plan.on_demand)
+        """See ``Costing``; what was found out before is not found out again."""
+        asked = companies(plan, specs, workload)
+        servers = tuple(tuple((one.spec.name, one.threads, one.options, one.gpu_layers) for one in company) for company in asked)
+        key = (plan.on_demand, *servers)
+        if key not in self._known:
+            self._known[key] = self.machine.source(asked, check=not plan.on_demand)
+        return self._known[key]
 
     def gpu_layers(self, specs: Mapping[str, ModelSpec]) -> dict[str, int]:
         """Model → layers of a full offload; empty without a GPU that models could use [1]."""

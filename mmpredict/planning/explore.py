@@ -23,8 +23,8 @@ from mmpredict.planning.ground import Ground
 from mmpredict.planning.outcome import Outcome
 from mmpredict.simulation.repeat import PARALLEL_REQUESTS
 
-CHUNK = 16
-"""Plans that are simulated before the next are chosen, at first; each time twice as many."""
+CHUNK, MOST_CHUNK = 16, 32
+"""Plans that are simulated before the next are chosen: at first, and then."""
 PART = 4
 """Plans that one process simulates at a time, and keeps what they have in common."""
 Progress = Callable[[str, float], None]
@@ -102,7 +102,7 @@ def search(
     size = CHUNK
     while waiting:
         chunk, waiting = waiting[:size], waiting[size:]
-        size *= 2
+        size = MOST_CHUNK
         if progress is not None:
             progress(f"{len(candidates)} plans", 1.0 - (len(waiting) + len(chunk)) / total)
         for number, outcome in zip(chunk, outcomes(ground, [candidates[n] for n in chunk], looker, workers), strict=True):

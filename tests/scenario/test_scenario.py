@@ -90,7 +90,7 @@ MISTAKES = [
     (ONE.replace("prompt_tokens", "promt_tokens"), r"unknown key 'requests\.0\.promt_tokens'; did you mean 'prompt_tokens'\?"),
     ("[server]\nslot = 2\n" + ONE, r"unknown key 'server\.slot'; did you mean 'slots'\?"),
     ('hardwar = "x"\n' + ONE, r"unknown key 'hardwar'; did you mean 'hardware'\?"),
-    ("zzz = 1\n" + ONE, "unknown key 'zzz'; allowed: cold, hardware, load, requests, server, serving, strategies"),
+    ("zzz = 1\n" + ONE, "unknown key 'zzz'; allowed: cold, hardware, load, recommend, requests, server, serving, strategies"),
     ('base = "/"\n' + ONE, "unknown key 'base'"),
     (ONE + "count = 0\n", r"requests\.0\.count: .*greater than or equal to 1 \(found 0\)"),
     (ONE + f"count = {MAX_REQUESTS + 1}\n", r"requests\.0\.count: .*less than or equal to 100000"),
