@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from mmpredict.models.spec import ModelSpec
 from mmpredict.planning.advice import Asked, advise
 from mmpredict.planning.energy import power_of, require_power
 from mmpredict.planning.explore import Progress
-from mmpredict.planning.export import exported
 from mmpredict.planning.goals import Limits, goal_of, parse_objective
 from mmpredict.planning.ground import Ground
 from mmpredict.planning.space import USUAL, Space, candidates
@@ -140,29 +139,45 @@ def advise_on(
     return Advice(question, asked, ranking, chosen)
 
 
-def export(advice: Advice, name: str, directory: Path, plan: int = 1) -> list[Path]:
-    """Write the configuration that runs a plan of a recommendation.
+def export(advice: Advice, name: str, directory: Path, plan: int | None = None) -> tuple[RankedPlan, list[Path]]:
+    """Write the configuration that runs a plan of a recommendation: the plan, and the files written.
 
     Args:
         advice: from ``recommend``.
         name: ``llama-server``, ``llama-swap`` or ``ollama``.
         directory: where to; created if needed.
-        plan: its place in the ranking, 1 for the best.
+        plan: its place in the ranking, 1 for the best; when not given, the first that the program can run.
 
     Raises:
         InputError: no such plan, or the program cannot do what it says; ``UnknownNameError`` for another name.
         StorageError: a file could not be written.
     """
-    if not 1 <= plan <= len(advice.ranking.ranked):
-        raise InputError(f"plan {plan} is not in the ranking of {len(advice.ranking.ranked)}")
-    chosen = advice.ranking.ranked[plan - 1]
-    files = exported(advice.plans[chosen.name], advice.specs_of(chosen), name)
+    ranked = advice.ranking.ranked
+    if plan is not None and not 1 <= plan <= len(ranked):
+        raise InputError(f"plan {plan} is not in the ranking of {len(ranked)}")
+    chosen, files = _runnable(advice, name, ranked if plan is None else ranked[plan - 1 : plan])
     make_directory(directory)
     written = [save(text.encode(), directory / file) for file, text in files.items()]
     for path in written:
         if path.suffix == ".sh":
             path.chmod(0o755)
-    return written
+    return chosen, written
+
+
+def _runnable(advice: Advice, name: str, ranked: Sequence[RankedPlan]) -> tuple[RankedPlan, dict[str, str]]:
+    """The first plan that a program can run, and its files; the first one's error if it can run none."""
+    from mmpredict.planning.export import exported
+
+    problem: InputError | None = None
+    for one in ranked:
+        try:
+            return one, exported(advice.plans[one.name], advice.specs_of(one), name)
+        except UnknownNameError:
+            raise
+        except InputError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
 
 
 def task_on(question: Scenario, costing: Costing) -> Task:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmpredict.advising import FINALISTS, Advice, Effort, advise_on, task_on
 from mmpredict.cost.coefficients import Coefficients
@@ -22,9 +22,7 @@ from mmpredict.planning.search import recommend as best_of
 from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, regret
 from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
-from mmpredict.results.sweep import Sweep
 from mmpredict.scenario import Scenario, read_scenario
-from mmpredict.scenario.sweep_key import with_value
 from mmpredict.simulation.dispatch import assign, check_context
 from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.repeat import predict_plan
@@ -33,7 +31,10 @@ from mmpredict.simulation.site import site_of
 from mmpredict.sizing.costs import UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
 from mmpredict.strategy.table import AUTO
-from mmpredict.sweeping import DRAWS, Setting, sweep_over, with_options
+
+if TYPE_CHECKING:
+    from mmpredict.results.sweep import Sweep
+
 
 SCHEMA_VERSION = 1
 
@@ -270,7 +271,7 @@ def sweep(
     key: str,
     values: Sequence[float | str],
     *,
-    draws: int = DRAWS,
+    draws: int | None = None,
     seed: int = 0,
     workers: int | None = None,
     coefficients: Coefficients | None = None,
@@ -284,7 +285,7 @@ def sweep(
         scenario: a scenario, or the path of its file.
         key: path of the key (``load[0].rate_per_s``, ``server.slots``, ``hardware``), or ``users`` for those of all closed loads.
         values: of the key.
-        draws: simulations behind the bounds; 0 for none [1].
+        draws: simulations behind the bounds; 10 when not given, 0 for none [1].
         seed: of the draws.
         workers: processes; one per core where that is worth it when not given.
         coefficients: instead of the stored ones of the scenario's machine.
@@ -294,9 +295,12 @@ def sweep(
         InputError: the scenario, the key or a value cannot be used.
         NotCalibratedError: the scenario is for this machine, of which nothing is known.
     """
+    from mmpredict.scenario.sweep_key import with_value
+    from mmpredict.sweeping import Setting, sweep_over, with_options
+
     if not values:
         raise InputError("there is no value to sweep over; give at least one")
-    if draws < 0:
+    if draws is not None and draws < 0:
         raise InputError(f"draws is {draws}; it must be 0 or more")
     question = _scenario(scenario)
     settings: list[Setting] = []

@@ -57,7 +57,7 @@ class Setting:
 def sweep_over(
     key: str,
     settings: Sequence[Setting],
-    draws: int = DRAWS,
+    draws: int | None = None,
     seed: int = 0,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -67,11 +67,12 @@ def sweep_over(
     Args:
         key: what is swept.
         settings: the scenario with each value.
-        draws: simulations behind the bounds; 0 for none [1].
+        draws: simulations behind the bounds; ``DRAWS`` when not given, 0 for none [1].
         seed: of the draws.
         workers: processes; by default one per core where that is worth starting them, in the backend that joblib is set to.
         progress: told how far it is.
     """
+    draws = DRAWS if draws is None else draws
     tasks = [(key, setting, draws, seed) for setting in settings]
     requests = sum((draws + 1) * len(setting.plans) * len(setting.scenario.workload().requests) for setting in settings)
     found: list[list[SweepPoint]] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpredict import MmpredictError, recommend
+from mmpredict import MmpredictError, export, recommend
 from mmpredict.api import forecast
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.errors import DoesNotFitError, InputError, UnknownNameError
@@ -29,7 +29,8 @@ def question(tmp_path: Path) -> Scenario:
     (tmp_path / "bench.toml").write_text(MACHINE)
     requests = [(A, 100, 20), (B, 300, 40), (C, 200, 30), (A, 50, 60), (C, 400, 10)]
     sections = tuple(
-        RequestSection(model=model, prompt_tokens=prompt, output_tokens=answer, deadline_s=8.0) for model, prompt, answer in requests
+        RequestSection(model=model, prompt_tokens=prompt, output_tokens=answer, deadline_s=8.0)
+        for model, prompt, answer in requests
     )
     return Scenario(hardware=str(tmp_path / "bench.toml"), requests=sections)
 
@@ -50,7 +51,8 @@ def test_the_answer(question: Scenario, coefficients: Coefficients) -> None:
     assert {point.name for point in ranking.front} == {one.name for one in ranking.ranked if one.on_front}
     memory = [point.memory_bytes for point in ranking.front]
     assert memory == sorted(memory) and [p.goal for p in ranking.front] == sorted((p.goal for p in ranking.front), reverse=True)
-    assert {one.change for one in ranking.sensitivity} == {"loads take", "the machine is slower", "the machine is faster", "memory"}
+    changes = {"loads longer", "loads shorter", "machine slower", "machine faster", "less memory"}
+    assert {one.change for one in ranking.sensitivity} == changes
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["ranking"]["ranked"][0]["name"] == best.name
 
 
@@ -78,7 +80,7 @@ def test_limits(question: Scenario, coefficients: Coefficients) -> None:
     tight = recommend(question, coefficients=coefficients, sensitivity=True, max_memory="900MB")
     assert all(one.metrics["memory_bytes"].value < 950e6 for one in tight.ranking.ranked)
     assert tight.best.once > free.best.once and tight.ranking.infeasible
-    assert any(one.change == "memory" and one.factor > 1 for one in tight.ranking.sensitivity)
+    assert any(one.change == "more memory" and one.factor > 1 for one in tight.ranking.sensitivity)
     resident = recommend(question, coefficients=coefficients, resident=[A], families=["sequential", "parallel", "llama-swap"])
     assert {one.strategy for one in resident.ranking.infeasible} >= {"sequential"}
     assert {one.strategy for one in resident.ranking.ranked} == {"parallel", "llama-swap"}
@@ -92,7 +94,9 @@ def test_limits(question: Scenario, coefficients: Coefficients) -> None:
 def test_objectives_and_deadlines(question: Scenario, coefficients: Coefficients) -> None:
     free = recommend(question, coefficients=coefficients, families=["sequential", "parallel"])
     limit_s = sorted(one.metrics["ttft_p95_s"].value for one in free.ranking.ranked)[1]
-    kept = recommend(question, coefficients=coefficients, families=["sequential", "parallel"], objectives=[f"ttft_p95={limit_s:.3f}s"])
+    kept = recommend(
+        question, coefficients=coefficients, families=["sequential", "parallel"], objectives=[f"ttft_p95={limit_s:.3f}s"]
+    )
     assert 0 < len(kept.ranking.ranked) < len(free.ranking.ranked)
     assert kept.best.objectives[0].reached_s <= limit_s * 1.001 and 0 <= kept.best.objectives[0].probability <= 1
     assert any("misses ttft_p95 ≤" in one.reason for one in kept.ranking.infeasible)
@@ -161,9 +165,21 @@ def test_split_puts_models_where_they_are_told(question: Scenario) -> None:
     on_cpu = [one.model for one in found.plans["split"].instances if one.gpu_layers == 0]
     assert len(on_cpu) == 1
     decode = {
-        prediction.strategy: max(
-            row.finish_s - row.first_token_s for row in prediction.records.requests if row.model == on_cpu[0]
-        )
+        prediction.strategy: max(row.finish_s - row.first_token_s for row in prediction.records.requests if row.model == on_cpu[0])
         for prediction in found.predictions
     }
     assert decode["split"] != decode["parallel"]
+
+
+def test_the_first_plan_that_a_program_can_run_is_exported(question: Scenario, coefficients: Coefficients, tmp_path: Path) -> None:
+    found = recommend(question, coefficients=coefficients, families=["pool", "swap", "parallel"], sensitivity=False)
+    for name in ("llama-server", "llama-swap", "ollama"):
+        chosen, written = export(found, name, tmp_path / name)
+        assert found.plans[chosen.name].serving.rules != "pool" and all(path.is_file() for path in written)
+    pool = next(one.rank for one in found.ranking.ranked if one.strategy == "pool")
+    with pytest.raises(InputError, match="does not look at memory"):
+        export(found, "llama-swap", tmp_path, pool)
+    with pytest.raises(InputError, match="plan 99 is not in the ranking"):
+        export(found, "llama-swap", tmp_path, 99)
+    with pytest.raises(UnknownNameError, match="unknown format"):
+        export(found, "systemd", tmp_path)

@@ -83,7 +83,9 @@ def test_without_a_strategy_the_recommended_plan_is_swept(tmp_path: Path, coeffi
 
 
 def test_a_machine_can_be_swept_and_what_does_not_fit_is_said(tmp_path: Path) -> None:
-    asked = question(tmp_path).model_copy(update={"load": (question(tmp_path).load[0].model_copy(update={"model": "llama3.1-8b"}),)})
+    asked = question(tmp_path).model_copy(
+        update={"load": (question(tmp_path).load[0].model_copy(update={"model": "llama3.1-8b"}),)}
+    )
     found = sweep(asked, "hardware", ["jetson-orin-nano", "ms-s1-max"], draws=0)
     assert [bool(point.reason) for point in found.points] == [True, False]
     assert "of unified memory" in found.points[0].reason
@@ -101,7 +103,7 @@ def test_the_table_as_a_file(curve: Sweep) -> None:
 def test_pictures_are_the_same_each_time(curve: Sweep, tmp_path: Path, suffix: str) -> None:
     first, second = (draw_sweep(curve.points, tmp_path / f"{name}.{suffix}", curve.knees).read_bytes() for name in "ab")
     assert first == second and len(first) > 5000
-    with pytest.raises(InputError, match="ends in .png, .svg or .pdf"):
+    with pytest.raises(InputError, match=r"ends in \.png, \.svg or \.pdf"):
         draw_sweep(curve.points, tmp_path / "a.jpg")
 
 

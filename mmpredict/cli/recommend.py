@@ -56,7 +56,9 @@ def recommend(
     export: Annotated[
         str | None, typer.Option("--export", help="Write the plan's configuration for ollama, llama-swap or llama-server.")
     ] = None,
-    plan: Annotated[int, typer.Option("--plan", min=1, help="Which plan of the ranking to export.")] = 1,
+    plan: Annotated[
+        int | None, typer.Option("--plan", min=1, help="Which plan of the ranking to export; by default the first that it can run.")
+    ] = None,
 ) -> None:
     """Find the best way of running a scenario's models: order, groups, threads, waiting rule, servers on demand, CPU or GPU.
 
@@ -102,5 +104,7 @@ def recommend(
     for warning in found.ranking.warnings:
         remark(f"warning: {warning}")
     if export is not None:
-        for path in export_plan(found, export, output or Path(), plan):
+        chosen, written = export_plan(found, export, output or Path(), plan)
+        remark(f"exported for {export}: plan {chosen.rank}, {chosen.name}")
+        for path in written:
             remark(f"written: {path}")

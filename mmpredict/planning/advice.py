@@ -114,7 +114,7 @@ def advise(
         ranked=tuple(ranked),
         infeasible=tuple(InfeasiblePlan(one.name, one.plan.strategy, reason) for one, reason in found.infeasible),
         front=front,
-        sensitivity=tuple(_sensitivity(ground, found, goal)) if asked.sensitivity else (),
+        sensitivity=tuple(_sensitivity(ground, found, goal, best.name)) if asked.sensitivity else (),
         looked_at=found.looked_at,
         simulated=found.simulated,
         drawn=asked.draws,
@@ -196,31 +196,38 @@ def _front(ranked: Sequence[Found], goal: Goal) -> tuple[FrontPoint, ...]:
     return tuple(reversed(points))
 
 
-def _sensitivity(ground: Ground, found: Search, goal: Goal) -> list[Sensitivity]:
-    """What would change the answer: a fifth more or less of what matters, among the best plans of each family."""
+def _sensitivity(ground: Ground, found: Search, goal: Goal, best: str) -> list[Sensitivity]:
+    """What would change the answer: a fifth more or less of what matters, among the best plans of each family.
+
+    All are simulated once, at the median; the answer stays the same with the plan that is the best so, or the best over the draws.
+    """
     rivals: dict[str, Candidate] = {}
     for one in found.ranked:
         rivals.setdefault(one.candidate.plan.strategy, one.candidate)
-    now = found.ranked[0].candidate
+    now = frozenset([found.ranked[0].candidate.name, best])
     looked_at = list(rivals.values())[:RIVALS]
     more, less = 1 + CHANGE, 1 - CHANGE
     changes = [
-        ("loads take", more, slower_machine(ground, loads=more)),
-        ("loads take", less, slower_machine(ground, loads=less)),
-        ("the machine is slower", more, slower_machine(ground, steps=more)),
-        ("the machine is faster", less, slower_machine(ground, steps=less)),
+        ("loads longer", more, slower_machine(ground, loads=more)),
+        ("loads shorter", less, slower_machine(ground, loads=less)),
+        ("machine slower", more, slower_machine(ground, steps=more)),
+        ("machine faster", less, slower_machine(ground, steps=less)),
     ]
     if arrives_over_time(ground):
-        changes += [("requests come slower", more, slower_arrivals(ground, more))]
-        changes += [("requests come faster", less, slower_arrivals(ground, less))]
+        changes += [("requests further apart", more, slower_arrivals(ground, more))]
+        changes += [("requests closer together", less, slower_arrivals(ground, less))]
     rows = [_changed(what, factor, other, looked_at, now, goal) for what, factor, other in changes]
-    rows.append(_changed("memory", less, other_memory(ground, less), [one.candidate for one in found.ranked[:LARGER]], now, goal))
+    rows.append(
+        _changed("less memory", less, other_memory(ground, less), [one.candidate for one in found.ranked[:LARGER]], now, goal)
+    )
     if found.too_large:
-        rows.append(_changed("memory", more, other_memory(ground, more), [now, *found.too_large[:LARGER]], now, goal))
+        rows.append(_changed("more memory", more, other_memory(ground, more), [*looked_at, *found.too_large[:LARGER]], now, goal))
     return rows
 
 
-def _changed(what: str, factor: float, ground: Ground, candidates: Sequence[Candidate], now: Candidate, goal: Goal) -> Sensitivity:
+def _changed(
+    what: str, factor: float, ground: Ground, candidates: Sequence[Candidate], now: frozenset[str], goal: Goal
+) -> Sensitivity:
     evaluator = Evaluator(ground)
     best, value = None, math.nan
     for candidate in candidates:
@@ -232,4 +239,4 @@ def _changed(what: str, factor: float, ground: Ground, candidates: Sequence[Cand
         if not broken(outcome, ground) and (best is None or is_better(reached, value, goal)):
             best, value = candidate, reached
     name = best.name if best is not None else ""
-    return Sensitivity(what, factor, name, value, name != now.name)
+    return Sensitivity(what, factor, name, value, name not in now)

@@ -37,7 +37,7 @@ def ranking_table(ranking: Ranking, rows: int = ROWS) -> Table:
     for name in ("", "plan", ranking.goal, f"{INTERVAL_LEVEL * 100:.0f} % interval", "worse by", "surely", "memory"):
         table.add_column(name, justify="left" if name == "plan" else "right", overflow="fold")
     if deadlines:
-        table.add_column("deadlines met", justify="right", overflow="fold")
+        table.add_column("deadlines", justify="right", overflow="fold")
     table.add_column("bound by", overflow="fold")
     for one in ranking.ranked[:rows]:
         cells = [
@@ -77,12 +77,12 @@ def ranking_lines(ranking: Ranking) -> Iterator[str]:
     flips = [one for one in ranking.sensitivity if one.flips]
     for one in flips:
         then = f"{one.best} with {format_metric(ranking.metric, one.goal)}" if one.best else "no plan that keeps the limits"
-        yield f"would change the answer: {one.change} ({format_percent(one.factor - 1, signed=True)}): {then}"
+        yield f"would change the answer: {one.change} by {format_percent(abs(one.factor - 1))}: {then}"
     if ranking.sensitivity and not flips:
-        told = ", ".join(f"{one.change} {format_percent(one.factor - 1, signed=True)}" for one in ranking.sensitivity)
-        yield f"the answer stays the same with: {told}"
+        told = ", ".join(one.change for one in ranking.sensitivity)
+        yield f"the answer stays the same with {told}, each by {format_percent(abs(ranking.sensitivity[0].factor - 1))}"
     for bad in ranking.infeasible[:REASONS]:
-        yield f"left out: {bad.name}: {bad.reason}"
+        yield f"left out: {bad.name}: {bad.reason.partition('; ')[0]}"
     if len(ranking.infeasible) > REASONS:
         yield f"left out: {len(ranking.infeasible) - REASONS} more (--json lists them)"
 

@@ -27,7 +27,19 @@ def test_the_recommendation(call: Call) -> None:
 
 
 def test_one_document_and_files(call: Call) -> None:
-    arguments = ("recommend", "scenario.toml", "--goal", "latency-p95", "--json", "--draws", "3", "--family", "parallel", "--output", "out")
+    arguments = (
+        "recommend",
+        "scenario.toml",
+        "--goal",
+        "latency-p95",
+        "--json",
+        "--draws",
+        "3",
+        "--family",
+        "parallel",
+        "--output",
+        "out",
+    )
     told = call(*arguments, "--export", "llama-server")
     document = json.loads(told.out)
     assert told.code == 0 and document["schema_version"] == 1 and document["ranking"]["goal"] == "latency-p95"
@@ -37,7 +49,9 @@ def test_one_document_and_files(call: Call) -> None:
 
 
 def test_limits_from_the_command_line(call: Call) -> None:
-    told = call("recommend", "scenario.toml", "--json", "--max-memory", "50%", "--max-cores", "2", "--objective", "e2e_p95=1h", "--thorough")
+    told = call(
+        "recommend", "scenario.toml", "--json", "--max-memory", "50%", "--max-cores", "2", "--objective", "e2e_p95=1h", "--thorough"
+    )
     document = json.loads(told.out)
     assert document["asked"]["objectives"] == ["e2e_p95=1h"] and document["asked"]["thorough"] is True
     assert all(one["objectives"][0]["reached_s"] < 3600 for one in document["ranking"]["ranked"])
@@ -57,7 +71,9 @@ def test_a_sweep(call: Call) -> None:
     write_scenario()
     Path("scenario.toml").write_text(Path("scenario.toml").read_text() + LOAD)
     key = ("--key", "load[0].rate_per_s=0.2:2:4", "--draws", "2", "--strategy", "parallel")
-    told = call("sweep", "scenario.toml", *key, "--output", "out/curve.csv", "--output", "out/curve.svg", "--output", "out/curve.json")
+    told = call(
+        "sweep", "scenario.toml", *key, "--output", "out/curve.csv", "--output", "out/curve.svg", "--output", "out/curve.json"
+    )
     assert told.code == 0 and "load[0].rate_per_s" in told.out
     assert len(Path("out/curve.csv").read_text().splitlines()) == 5
     assert Path("out/curve.svg").read_text().lstrip().startswith("<?xml")

@@ -22,7 +22,9 @@ MODEL = "synthetic:smollm2-135m@q4_0"
 @pytest.mark.live
 def test_an_exported_command_serves_a_request(small_model: Path, tmp_path: Path) -> None:
     specs = {MODEL: replace(resolve(MODEL), path=small_model)}
-    plan = make_plan("parallel-yielding", [MODEL], 2, ServerOptions(context_tokens=512, slots=2, batch_tokens=128, ubatch_tokens=64))
+    plan = make_plan(
+        "parallel-yielding", [MODEL], 2, ServerOptions(context_tokens=512, slots=2, batch_tokens=128, ubatch_tokens=64)
+    )
     (text,) = exported(plan, specs, "llama-server").values()
     (line,) = [line for line in text.splitlines() if "llama-server" in line and not line.startswith("#")]
     variable, program, *words = shlex.split(line)[:-1]
@@ -44,5 +46,5 @@ def test_an_exported_command_serves_a_request(small_model: Path, tmp_path: Path)
     )
     assert told == replace(plan.instances[0], name=value["alias"])
     with EmbeddedServer.start(told, Path(value["model"]), tmp_path / "log") as server, CompletionClient(server.url) as client:
-        answer = client.complete(unique_prompt(20, 1), 5)
+        answer = client.stream(unique_prompt(20, 1, specs[MODEL].shape.n_vocab), 5, timeout_s=60.0)
     assert answer.output_tokens == 5

@@ -77,7 +77,9 @@ def ground(question: Scenario, costing: Costing, **asked: object) -> Ground:
     return ground_of(question, costing, RecommendSection.model_validate(asked))
 
 
-def plans(question: Scenario, costing: Costing, on: Ground, families: tuple[str, ...] = FAMILIES, thorough: bool = False) -> list[Candidate]:
+def plans(
+    question: Scenario, costing: Costing, on: Ground, families: tuple[str, ...] = FAMILIES, thorough: bool = False
+) -> list[Candidate]:
     """Every plan of a space."""
     task = task_of(on, question.models(), question.options(), costing.gpu_layers(on.specs[""]))
     return candidates(Space(families, thorough, on.limits.resident), task)

@@ -92,5 +92,7 @@ def test_processes_change_nothing(coefficients: Coefficients) -> None:
     on = ground(question, costing)
     candidates = plans(question, costing, on)
     one, two = (search(on, candidates, GOALS["latency"], TOP, workers=workers) for workers in (1, 2))
-    assert [dataclasses.astuple(found.outcome) for found in one.ranked] == [dataclasses.astuple(found.outcome) for found in two.ranked]
+    assert [dataclasses.astuple(found.outcome) for found in one.ranked] == [
+        dataclasses.astuple(found.outcome) for found in two.ranked
+    ]
     assert (one.simulated, one.infeasible) == (two.simulated, two.infeasible)

@@ -28,9 +28,11 @@ def test_plans_and_names_are_unique(coefficients: Coefficients, models: int, tho
 def test_a_gpu_has_splits_and_no_plans_that_differ_in_cores_alone() -> None:
     question, costing = scenario(1), rated("ms-s1-max")
     found = plans(question, costing, ground(question, costing), thorough=True)
-    layers = {tuple(one.gpu_layers for one in candidate.plan.instances) for candidate in found if candidate.plan.strategy == "split"}
+    layers = {
+        tuple(one.gpu_layers for one in candidate.plan.instances) for candidate in found if candidate.plan.strategy == "split"
+    }
     assert (0, 0, 0) in layers and (0, None, None) in layers
-    assert any(0 < count for placed in layers for count in placed if count is not None), "divided layers"
+    assert any(count > 0 for placed in layers for count in placed if count is not None), "divided layers"
     assert [one.knobs["threads"] for one in found if one.plan.strategy == "parallel"][:1] == ["default"]
     assert not any("yielding" in one.name or "divided" in one.name for one in found if one.plan.strategy != "split")
 

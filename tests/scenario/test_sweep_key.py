@@ -21,7 +21,9 @@ def test_values() -> None:
     assert parse_sweep("hardware=ms-s1-max,rtx-4090") == ("hardware", ["ms-s1-max", "rtx-4090"])
 
 
-@pytest.mark.parametrize("text", ["users", "=1:2:3", "users=", "users=1:2:1", "users=1:2:1e9", "users=0:2:3:log", "users=1,,2", "x=1e400:2:3"])
+@pytest.mark.parametrize(
+    "text", ["users", "=1:2:3", "users=", "users=1:2:1", "users=1:2:1e9", "users=0:2:3:log", "users=1,,2", "x=1e400:2:3"]
+)
 def test_other_forms_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="key "):
         parse_sweep(text)

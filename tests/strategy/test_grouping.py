@@ -64,7 +64,7 @@ def test_beyond_what_is_exact_a_partition_is_found_that_is_no_worse_than_one_aft
 
 def test_a_model_that_does_not_fit_alone_is_named() -> None:
     on = task(0, 2)
-    with pytest.raises(DoesNotFitError, match="a alone needs .* are usable"):
+    with pytest.raises(DoesNotFitError, match=r"a alone needs .* are usable"):
         best_partition(Task(on.models, 4, on.options, lambda model, threads: Need(1, 1, 8.0 if model == "a" else 1.0), 7.0))
 
 
