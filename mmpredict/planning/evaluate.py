@@ -52,7 +52,7 @@ class Evaluator:
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
-        self._known: dict[int, _Known] = {}
+        self._known: dict[tuple[int, str], _Known] = {}
         self._requests: dict[str, list[Request]] = {}
         for request in ground.workload.requests:
             self._requests.setdefault(request.model, []).append(request)
@@ -106,7 +106,7 @@ class Evaluator:
 
     def _knowledge(self, candidate: Candidate) -> _Known:
         ground = self.ground
-        key = 0 if ground.costing.common else id(candidate.plan)
+        key = (0, "") if ground.costing.common else (id(candidate.plan), candidate.quantization)
         if key not in self._known:
             source = ground.costing.source(candidate.plan, ground.specs[candidate.quantization], ground.workload)
             self._known[key] = _Known(candidate.plan, source)

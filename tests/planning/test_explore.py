@@ -96,3 +96,16 @@ def test_processes_change_nothing(coefficients: Coefficients) -> None:
         dataclasses.astuple(found.outcome) for found in two.ranked
     ]
     assert (one.simulated, one.infeasible) == (two.simulated, two.infeasible)
+
+
+def test_a_plan_with_other_weights_is_another_plan() -> None:
+    question, costing = scenario(2), rated("jetson-orin-nano-super")
+    on = ground(question, costing, quantizations=["Q2_K"])
+    evaluator = Evaluator(on)
+    (plain, *_) = plans(question, costing, on, ("sequential",))
+    small = dataclasses.replace(plain, quantization="Q2_K")
+    assert small.plan is plain.plan
+    reached = [evaluator.outcome(one).metrics for one in (plain, small)]
+    assert reached[1]["memory_bytes"] != reached[0]["memory_bytes"]
+    assert reached[1]["makespan_s"] != reached[0]["makespan_s"]
+    assert Evaluator(on).outcome(small).metrics == reached[1]
