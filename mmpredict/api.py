@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.live.embedded import engine_build
 from mmpredict.models.spec import ModelSpec
 from mmpredict.recommend.search import Recommendation, recommend
-from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, regret
+from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, metric_errors, regret, request_errors
 from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
 from mmpredict.scenario import Scenario, read_scenario
@@ -31,6 +32,7 @@ from mmpredict.simulation.site import site_of
 from mmpredict.simulation.variants import variants
 from mmpredict.sizing.costs import PlannedServer, UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
+from mmpredict.validation.executed import Executed
 from mmpredict.workload.request import Workload
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ SCHEMA_VERSION = 1
 
 Progress = Callable[[str, float], None]
 """(what is happening, fraction done)."""
+
+Keep = Callable[[Executed, Prediction], None]
+"""Told of each real run as soon as it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class Validation:
 
     Attributes:
         forecast: what was predicted.
-        comparisons: per plan, predicted and measured.
+        comparisons: per plan, predicted and measured, with a comparison of every metric and of every request.
         median_error_frac: median over plans of the absolute error of the makespan [1].
         regret_frac: measured makespan of the recommended plan ÷ best measured makespan − 1 [1].
     """
@@ -105,6 +110,8 @@ class Validation:
             "plans": {name: plan.to_dict() for name, plan in self.forecast.plans.items()},
             "makespan_median_absolute_error_frac": _number(self.median_error_frac),
             "regret_frac": _number(self.regret_frac),
+            "errors": {name: errors.to_dict() for name, errors in metric_errors(self.comparisons).items()},
+            "request_errors": {name: errors.to_dict() for name, errors in request_errors(self.comparisons).items()},
             "strategies": {comparison.strategy: comparison.to_dict() for comparison in self.comparisons},
         }
 
@@ -197,10 +204,9 @@ def execute(
     question = _scenario(scenario)
     profile = _this_machine(question)
     plans = question.plans(profile.cpu.cores)
-    if journal_path is None:
-        return _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark)
-    with Journal(journal_path) as journal:
-        return _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, journal)
+    with Journal(journal_path) if journal_path is not None else nullcontext() as journal:
+        measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, journal)
+    return {strategy: records for strategy, (records,) in measured.items()}
 
 
 def validate(
@@ -212,15 +218,32 @@ def validate(
     progress: Progress | None = None,
     coefficients: Coefficients | None = None,
     remark: Callable[[str], None] | None = None,
+    repeats: int = 1,
+    keep: Keep | None = None,
 ) -> Validation:
-    """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``)."""
+    """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``).
+
+    Args:
+        scenario, log_directory, draws, seed, limit_s, progress, coefficients: see ``forecast`` and ``execute``.
+        repeats: real runs of each strategy, 1 or more, in rounds over all strategies, so that drift meets them alike [1].
+        keep: given each run as soon as it is done, so that an interruption loses none.
+    """
+    if repeats < 1:
+        raise InputError(f"repeats is {repeats}; it must be 1 or more")
     question = _scenario(scenario)
     profile = _this_machine(question)
     if question.recovery.active:
         raise InputError("a prediction is held against what servers do by themselves: leave [recovery] out of what is validated")
     expected = forecast(question, draws, seed, coefficients)
-    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress, remark)
-    return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
+    predictions = {prediction.strategy: prediction for prediction in expected.predictions}
+
+    def done(run: Executed) -> None:
+        if keep is not None:
+            keep(run, predictions[run.plan.strategy])
+
+    plans = list(expected.plans.values())
+    measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, repeats=repeats, done=done)
+    return Validation(expected, tuple(compare(prediction, *measured[name]) for name, prediction in predictions.items()))
 
 
 def uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
@@ -261,7 +284,10 @@ def _execute_plans(
     progress: Progress | None,
     remark: Callable[[str], None] | None,
     journal: Journal | None = None,
-) -> dict[str, Records]:
+    repeats: int = 1,
+    done: Callable[[Executed], None] | None = None,
+) -> dict[str, list[Records]]:
+    """Strategy → records of each of its runs; every second round goes the other way, so that steady drift meets all alike."""
     from mmpredict.live.choice import EngineChoice, engine_of
     from mmpredict.live.execute import DEFAULT_LIMIT_S, execute_plan
 
@@ -270,25 +296,23 @@ def _execute_plans(
     for plan in plans:  # all of them, before the first one runs for minutes
         check_context(plan, workload, assign(plan, workload))
         check_memory(plan, specs, _usable(profile))
-    measured: dict[str, Records] = {}
-    for number, plan in enumerate(plans):
+    order = [(turn, plan) for turn in range(repeats) for plan in (plans[::-1] if turn % 2 else plans)]
+    models, base = {name: spec.name for name, spec in specs.items()}, str(question.base or "")
+    measured: dict[str, list[Records]] = {plan.strategy: [] for plan in plans}
+    for number, (turn, plan) in enumerate(order):
+        label = f"{plan.strategy}, round {turn + 1}" if repeats > 1 else plan.strategy
 
-        def report(label: str, fraction: float, number: int = number, strategy: str = plan.strategy) -> None:
+        def report(what: str, fraction: float, number: int = number, label: str = label) -> None:
             if progress is not None:
-                progress(f"{strategy}: {label}", (number + fraction) / len(plans))
+                progress(f"{label}: {what}", (number + fraction) / len(order))
 
-        measured[plan.strategy] = execute_plan(
-            plan,
-            workload,
-            specs,
-            _usable(profile),
-            log_directory,
-            question.cold,
-            limit_s or DEFAULT_LIMIT_S,
-            report,
-            engine,
-            journal,
+        logs = log_directory / f"round-{turn + 1}" if repeats > 1 else log_directory
+        records = execute_plan(
+            plan, workload, specs, _usable(profile), logs, question.cold, limit_s or DEFAULT_LIMIT_S, report, engine, journal
         )
+        measured[plan.strategy].append(records)
+        if done is not None:
+            done(Executed(plan, workload, models, records, turn, question.cold, base))
     if remark is not None:
         for note in dict.fromkeys(engine.notes):
             remark(note)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -263,7 +264,7 @@ class _Layout:
                 weight_high_s=tuple(map(float, high[part])),
             )
             start += len(knots)
-        terms = dict(zip(_TERMS, map(float, best[: len(_TERMS)]), strict=True))
+        terms: dict[str, Any] = dict(zip(_TERMS, map(float, best[: len(_TERMS)]), strict=True))
         return StepCoefficients(
             kernels=kernels, cache_bytes=self.cache_bytes, bandwidth_bytes_per_s=self.bandwidth_bytes_per_s, **terms
         )

@@ -104,12 +104,18 @@ def run(
 @app.command("fit")
 def fit_files(
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
-            metavar="FILE...",
+            metavar="[FILE]...",
             help="Benchmark files or imported rows of one machine, raw measurements of this one, or tables of speeds (CSV).",
         ),
-    ],
+    ] = None,
+    from_validation: Annotated[
+        bool, typer.Option("--from-validation", help="Correct this machine's calibration by the runs of past validations.")
+    ] = False,
+    since: Annotated[
+        str, typer.Option("--since", metavar="DATE", help="First day of these runs; the day of the calibration by default.")
+    ] = "",
     hardware: Annotated[
         str | None, typer.Option("--hardware", help="Machine that was measured (mmpredict hardware list); this one by default.")
     ] = None,
@@ -118,7 +124,7 @@ def fit_files(
     output: Annotated[Path | None, typer.Option("--output", help="Directory for the rates of tables and benchmarks.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit the cost model: to your own benchmarks, to raw measurements of an earlier run, or to tables of speeds of anyone.
+    """Fit the cost model: to your own benchmarks, raw measurements, tables of speeds of anyone, or runs of past validations.
 
     The content of the files decides. Benchmarks are of llama-bench and all that calibrate import reads; give those of a machine
     together, as a fit replaces the one before.
@@ -129,6 +135,16 @@ def fit_files(
     from mmpredict.cli.calibrate_published import fit_published
     from mmpredict.errors import InputError
 
+    if from_validation:
+        from mmpredict.cli.history import iso_date
+        from mmpredict.cli.live_fit import fit_from_validation
+
+        if files or hardware or model or backend or output:
+            raise InputError("--from-validation takes runs of this machine from the history, with --since and --json alone")
+        fit_from_validation(iso_date(since), as_json)
+        return
+    if not files or since:
+        raise InputError("give files to fit, or --from-validation (with --since DATE) for the runs of past validations")
     kinds = {held_by(path) for path in files}
     if kinds == {"benchmark"}:
         fit_benchmarks(files, hardware or "this-machine", model, backend, output, as_json)
@@ -212,6 +228,10 @@ def _show(coefficients: Coefficients, as_json: bool) -> None:
         f"threads of one server stacked on one core: {format_seconds(company.stacked_layer_s.value)} per layer and step, "
         f"chance {format_percent(company.stacked_probability)}",
     ]
+    if coefficients.correction is not None:
+        from mmpredict.cost.correction import correction_sentence
+
+        lines.append(correction_sentence(coefficients.correction))
     for line in lines:
         OUTPUT.print(line, highlight=False)
 

@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from mmpredict.cli import calibrate, demo, doctor, documents, estimate, fit, hardware, models, scenario, suite
+from mmpredict.cli import calibrate, demo, doctor, documents, estimate, fit, hardware, history, models, scenario, suite
 from mmpredict.cli.console import remark
 from mmpredict.errors import MmpredictError
 
@@ -28,6 +28,7 @@ app.command("predict")(scenario.predict)
 app.command("execute")(scenario.execute)
 app.command("validate")(scenario.validate)
 app.command("suite")(suite.suite)
+app.command("history")(history.show_history)
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(hardware.app, name="hardware")
 app.add_typer(models.app, name="models")

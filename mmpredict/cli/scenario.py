@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark
+from mmpredict.cli.history import HISTORY, show_history
 from mmpredict.cli.memory_check import MEMORY, validate_memory
+from mmpredict.cli.recording import keeper
 from mmpredict.cli.scenarios_check import MAX_COUNT, SCENARIOS, ScenariosOptions, validate_scenarios
 from mmpredict.cli.serving_check import SERVING, validate_serving
 from mmpredict.cli.speed_check import SPEED, validate_speed
@@ -130,7 +132,8 @@ def validate(
     scenario: Annotated[
         Path,
         typer.Argument(
-            metavar="SCENARIO|WORD", help="Scenario file (docs/scenario.md), or memory, speed, serving, scenarios: our own cases."
+            metavar="SCENARIO|WORD",
+            help="Scenario file (docs/scenario.md); memory, speed, serving, scenarios: our own cases; history: what was found.",
         ),
     ],
     as_json: AsJson = False,
@@ -138,6 +141,9 @@ def validate(
     draws: Draws = None,
     seed: Seed = 0,
     limit: Limit = None,
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, max=1000, help="Real runs of each strategy, in rounds over all strategies.")
+    ] = 1,
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Largest median absolute error of the makespan; beyond it, exit code 4.")
     ] = 0.25,
@@ -151,12 +157,16 @@ def validate(
     Of a scenario every strategy is run; `mmpredict validate memory` holds predicted sizes against the buffers of real servers,
     `mmpredict validate speed` predicted speeds against servers with one model each that the calibration did not measure,
     `mmpredict validate serving` predicted latencies against servers under load, together, and loaded again, and
-    `mmpredict validate scenarios` everything, in random scenarios of several models.
+    `mmpredict validate scenarios` everything, in random scenarios of several models. What was found is kept: `mmpredict history`
+    shows it, and `mmpredict calibrate fit --from-validation` learns from it.
 
-    Example: mmpredict validate scenario.toml --tolerance 0.2
+    Example: mmpredict validate scenario.toml --repeat 3 --tolerance 0.2
     """
     if str(scenario) != SCENARIOS and (count is not None or resume is not None or runs is not None):
         raise InputError(f"--count, --resume and --from go with `mmpredict validate {SCENARIOS}` only")
+    if str(scenario) == HISTORY:
+        show_history(as_json=as_json)
+        return
     if str(scenario) == MEMORY:
         validate_memory(as_json, output, quick, OUT_OF_TOLERANCE)
         return
@@ -170,18 +180,23 @@ def validate(
         validate_scenarios(as_json, output, ScenariosOptions(count, seed, quick, resume, runs, draws), OUT_OF_TOLERANCE)
         return
     from mmpredict import api
+    from mmpredict.report.request_comparison import requests_table, verdict
     from mmpredict.report.table import comparison_table
     from mmpredict.report.timeline import draw_comparison
+    from mmpredict.scenario import read_scenario
 
+    question = read_scenario(scenario)
     with progress_bars() as bars, _logs(output) as logs:
         found = api.validate(
-            scenario,
+            question,
             logs,
             draws,
             seed,
             limit,
             lambda label, fraction: bars("running the real thing", label, fraction),
             remark=_warn,
+            repeats=repeat,
+            keep=keeper("scenario", scenario.stem, question.digest, output),
         )
     if output is not None:
         _write_json(found.to_dict(), output / "validation.json")
@@ -190,12 +205,11 @@ def validate(
         print_json(found.to_dict())
     else:
         OUTPUT.print(comparison_table(found.comparisons, found.forecast.recommendation.strategy))
-    _require_answers(comparison.measured_records for comparison in found.comparisons)
+        if any(comparison.requests for comparison in found.comparisons):
+            OUTPUT.print(requests_table(found.comparisons))
+    _require_answers(records for comparison in found.comparisons for records in comparison.runs)
+    remark(verdict(found.comparisons, tolerance))
     if not found.median_error_frac <= tolerance:
-        remark(
-            f"out of tolerance: median absolute error of the makespan {format_percent(found.median_error_frac)}, allowed "
-            f"{format_percent(tolerance)}"
-        )
         raise typer.Exit(OUT_OF_TOLERANCE)
 
 

@@ -34,7 +34,8 @@ class CalibratedPrices(StepPrices):
         super().__init__(ubatch_tokens)
         self._spec = spec
         self._bracket = _bracket(coefficients, threads)
-        self._prefill, self._decode = factors["prefill"], factors["decode"]
+        self._prefill = factors["prefill"] * self._between(lambda cost: cost.coefficients.prefill_times(spec.name))
+        self._decode = factors["decode"] * self._between(lambda cost: cost.coefficients.decode_times(spec.name))
         self.begun_s = self._prefill * self._between(lambda cost: cost.coefficients.prompt_s)
         self._prompt_mac_s = self._prefill * self._between(lambda cost: cost.coefficients.attention_prefill_s)
         widths = dict(spec.attention_widths)

@@ -25,6 +25,7 @@ class Summary:
         ttft_p50_s, ttft_p95_s: first content token − arrival [s].
         itl_p50_s: median over requests of (last − first token) ÷ (n − 1) [s].
         e2e_p50_s, e2e_p95_s: last token − arrival [s].
+        load_wait_s: time that requests waited for their model to be loaded, all together [s]; ``nan`` as the makespan.
         memory_peak_bytes: largest memory of all instances together [bytes].
         completed, failed: requests [1].
         deadlines_met_frac: part of the requests with a deadline that were answered within it [1].
@@ -38,6 +39,7 @@ class Summary:
     itl_p50_s: float
     e2e_p50_s: float
     e2e_p95_s: float
+    load_wait_s: float
     memory_peak_bytes: float
     completed: int
     failed: int
@@ -57,6 +59,7 @@ METRICS = (
     "itl_p50_s",
     "e2e_p50_s",
     "e2e_p95_s",
+    "load_wait_s",
     "memory_peak_bytes",
 )
 """The metrics that are predicted with an interval and compared with measurements."""
@@ -91,6 +94,7 @@ def summarize_table(table: RequestTable, memory_peak_bytes: float = math.nan) ->
         itl_p50_s=itl_p50_s,
         e2e_p50_s=e2e_p50_s,
         e2e_p95_s=e2e_p95_s,
+        load_wait_s=float(times["load_wait"].sum()) if complete else math.nan,
         memory_peak_bytes=memory_peak_bytes,
         completed=len(tokens),
         failed=len(table) - len(tokens),

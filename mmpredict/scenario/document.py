@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import itertools
 from collections.abc import Iterator
@@ -102,6 +103,11 @@ class Scenario(Strict):
         if not self.requests and not self.load:
             raise ValueError("it asks nothing; give at least one [[requests]] or [[load]] entry")
         return self
+
+    @property
+    def digest(self) -> str:
+        """A name of its content: equal for equal questions."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     def stream(self) -> Iterator[Request]:
         """The requests in order of arrival, one at a time: those of the loads are not held.

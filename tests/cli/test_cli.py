@@ -238,7 +238,7 @@ def stretched(records: Records, factor: float) -> Records:
 def test_validation_out_of_tolerance(factor: float, code: int, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     found = forecast(read_scenario(Path("scenario.toml")), draws=20)
     measured = tuple(compare(prediction, stretched(prediction.records, factor)) for prediction in found.predictions)
-    monkeypatch.setattr(api, "validate", lambda *_: Validation(found, measured))
+    monkeypatch.setattr(api, "validate", lambda *_, **__: Validation(found, measured))
     outcome = call("validate", "scenario.toml", "--json", "--output", "report")
     document = json.loads(outcome.out)
     error = document["makespan_median_absolute_error_frac"]
@@ -257,7 +257,7 @@ def test_validation_with_a_request_that_failed(call: Call, monkeypatch: pytest.M
     records.requests[0].status = "server-died"
     runs = (records, found.predictions[1].records)
     measured = tuple(compare(prediction, rows) for prediction, rows in zip(found.predictions, runs, strict=True))
-    monkeypatch.setattr(api, "validate", lambda *_: Validation(found, measured))
+    monkeypatch.setattr(api, "validate", lambda *_, **__: Validation(found, measured))
     outcome = call("validate", "scenario.toml", "--json")
     assert outcome.code == 1
     assert "1 requests failed" in outcome.err

@@ -39,6 +39,7 @@ def test_every_verb_is_known() -> None:
         "predict",
         "execute",
         "validate",
+        "history",
         "doctor",
         "estimate",
         "fit",
