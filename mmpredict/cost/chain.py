@@ -9,7 +9,7 @@ from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import Contention, Demand, Phase, is_yielding
 from mmpredict.cost.correction import correction_sentence
 from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw, draw_contention
-from mmpredict.cost.loading import load_s
+from mmpredict.cost.loading import load_s, unload_s
 from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.cost.prices import StepPrices
@@ -74,6 +74,7 @@ class InstanceCost:
         scale = draw.factor(f"memory of {spec.name}", coefficients.memory.log_spread)
         self.memory = memory.host.scaled(scale)
         self.program_bytes = scale * EMBEDDED.shared_bytes
+        self.unload_s = machine * unload_s(spec, self._kv_cache_bytes, coefficients.loading)
 
     def load_s(self, cold: bool) -> float:
         """Time from process start to ready [s]."""
