@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mmpredict.api import Forecast, Validation, execute, forecast, predict, validate
     from mmpredict.compat import MultiModelPredictor, PerformancePredictor
     from mmpredict.errors import MmpredictError
+    from mmpredict.results.saved import read_outcome
     from mmpredict.scenario import Scenario, read_scenario
     from mmpredict.sizing.estimate import estimate
 
@@ -25,6 +26,7 @@ _HOMES = {
     "execute": "mmpredict.api",
     "forecast": "mmpredict.api",
     "predict": "mmpredict.api",
+    "read_outcome": "mmpredict.results.saved",
     "read_scenario": "mmpredict.scenario",
     "validate": "mmpredict.api",
 }
@@ -39,6 +41,7 @@ __all__ = [
     "execute",
     "forecast",
     "predict",
+    "read_outcome",
     "read_scenario",
     "validate",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from mmpredict.live.embedded import engine_build
 from mmpredict.models.spec import ModelSpec
 from mmpredict.recommend.search import Recommendation, recommend
 from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, metric_errors, regret, request_errors
+from mmpredict.results.display import Answer
+from mmpredict.results.outcome import Choice, Outcome
 from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
 from mmpredict.scenario import Scenario, read_scenario
@@ -48,7 +50,7 @@ Keep = Callable[[Executed, Prediction], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Answer):
     """What every strategy of a scenario will come to.
 
     Attributes:
@@ -67,6 +69,16 @@ class Forecast:
     recommendation: Recommendation
     left_out: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def choice(self) -> Choice:
+        """The recommendation as tables, pictures and pages know it."""
+        best = self.recommendation
+        return Choice(best.strategy, best.runner_up, best.margin_frac, best.probability)
+
+    def outcome(self) -> Outcome:
+        """What tables, pictures and pages show of it."""
+        return Outcome(self.scenario.hardware, self.predictions, {}, self.choice, self.infeasible)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
@@ -81,7 +93,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
+class Validation(Answer):
     """A forecast held against real runs.
 
     Attributes:
@@ -99,6 +111,10 @@ class Validation:
     def __post_init__(self) -> None:
         object.__setattr__(self, "median_error_frac", median_absolute_error(self.comparisons))
         object.__setattr__(self, "regret_frac", regret(self.forecast.recommendation.strategy, self.comparisons))
+
+    def outcome(self) -> Outcome:
+        """What tables, pictures and pages show of it."""
+        return replace(self.forecast.outcome(), measured={one.strategy: one.runs for one in self.comparisons})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from mmpredict.cli import calibrate, demo, doctor, documents, estimate, fit, hardware, history, models, scenario, suite
+from mmpredict.cli import calibrate, demo, doctor, documents, estimate, fit, hardware, history, models, scenario, suite, timeline
 from mmpredict.cli.console import remark
 from mmpredict.errors import MmpredictError
 
@@ -27,6 +27,7 @@ app.command("documents")(documents.documents)
 app.command("predict")(scenario.predict)
 app.command("execute")(scenario.execute)
 app.command("validate")(scenario.validate)
+app.command("timeline")(timeline.timeline)
 app.command("suite")(suite.suite)
 app.command("history")(history.show_history)
 app.add_typer(calibrate.app, name="calibrate")

@@ -21,7 +21,6 @@ from mmpredict.cli.serving_check import SERVING, validate_serving
 from mmpredict.cli.speed_check import SPEED, validate_speed
 from mmpredict.errors import EngineError, InputError, MmpredictError
 from mmpredict.saving import make_directory, save
-from mmpredict.units import format_percent
 
 if TYPE_CHECKING:
     from mmpredict.results.records import Records
@@ -54,7 +53,9 @@ def predict(
     Example: mmpredict predict scenario.toml --json
     """
     from mmpredict.api import forecast
+    from mmpredict.report.choice import choice_sentence
     from mmpredict.report.details import details_table, usage_lines
+    from mmpredict.report.html import write_page
     from mmpredict.report.perfetto import write_trace
     from mmpredict.report.table import prediction_table
     from mmpredict.report.timeline import draw_timeline
@@ -73,8 +74,9 @@ def predict(
     if output is not None:
         _write_json(found.to_dict(), output / "prediction.json")
         runs = [(p.strategy, p.records) for p in found.predictions]
-        draw_timeline(runs, output / "timeline.png", "predicted")
+        draw_timeline(runs, output / "timeline.png", "Predicted runs")
         write_trace(runs, output / "trace.json")
+        write_page(found.outcome(), output / "report.html")
     if as_json:
         print_json(found.to_dict())
     else:
@@ -87,11 +89,7 @@ def predict(
                 if waits(prediction.records):
                     OUTPUT.print(waits_table(prediction.records))
         if best.runner_up:
-            OUTPUT.print(
-                f"recommended: {best.strategy}; {best.runner_up} takes {format_percent(best.margin_frac, signed=True)}, and is "
-                f"slower in {format_percent(best.probability)} of the draws",
-                highlight=False,
-            )
+            OUTPUT.print(choice_sentence(found.choice), highlight=False)
     for warning in dict.fromkeys(warning for prediction in found.predictions for warning in prediction.warnings):
         remark(f"warning: {warning}")
     for strategy, reason in found.infeasible.items():
@@ -180,6 +178,7 @@ def validate(
         validate_scenarios(as_json, output, ScenariosOptions(count, seed, quick, resume, runs, draws), OUT_OF_TOLERANCE)
         return
     from mmpredict import api
+    from mmpredict.report.html import write_page
     from mmpredict.report.request_comparison import requests_table, verdict
     from mmpredict.report.table import comparison_table
     from mmpredict.report.timeline import draw_comparison
@@ -201,6 +200,7 @@ def validate(
     if output is not None:
         _write_json(found.to_dict(), output / "validation.json")
         draw_comparison(found.comparisons, output / "timeline.png")
+        write_page(found.outcome(), output / "report.html")
     if as_json:
         print_json(found.to_dict())
     else:

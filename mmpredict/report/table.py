@@ -25,15 +25,16 @@ def format_rate(rate_tokens_per_s: float) -> str:
     return f"{rate_tokens_per_s:.1f} t/s" if rate_tokens_per_s >= 9.995 else f"{rate_tokens_per_s:.2f} t/s"
 
 
-_SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {
+SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {
     "makespan_s": ("makespan", format_seconds),
     "throughput_tokens_per_s": ("throughput", format_rate),
     "ttft_p50_s": ("TTFT p50", format_seconds),
     "ttft_p95_s": ("TTFT p95", format_seconds),
     "memory_peak_bytes": ("peak memory", format_bytes),
 }
-_SUMMARY_SHOWN = {**_SHOWN, "itl_p50_s": ("ITL p50", format_seconds)}
-_COMPARED_SHOWN = {**_SHOWN, "e2e_p50_s": ("e2e p50", format_seconds), "load_wait_s": ("load waits", format_seconds)}
+"""Metrics that tables show: what each is called, and how it is printed."""
+_SUMMARY_SHOWN = {**SHOWN, "itl_p50_s": ("ITL p50", format_seconds)}
+_COMPARED_SHOWN = {**SHOWN, "e2e_p50_s": ("e2e p50", format_seconds), "load_wait_s": ("load waits", format_seconds)}
 _RECOMMENDED, _FASTEST = "> recommended", "* really fastest"
 _UNITS_NOTE = "t/s: output tokens/s"
 
@@ -85,14 +86,14 @@ def prediction_table(predictions: Sequence[Prediction], recommended: str | None 
     table = _table("strategy | metric | predicted | interval", _UNITS_NOTE)
     for prediction in predictions:
         marks = _marks(prediction.strategy, recommended)
-        for position, (metric, (label, show)) in enumerate(_SHOWN.items()):
+        for position, (metric, (label, show)) in enumerate(SHOWN.items()):
             interval = prediction.metrics[metric]
             table.add_row(
                 _line(prediction.strategy, marks, position),
                 label,
                 _number(interval.value, show),
                 format_interval(interval, show),
-                end_section=position == len(_SHOWN) - 1,
+                end_section=position == len(SHOWN) - 1,
             )
     return table
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmpredict.errors import UnknownNameError
+from mmpredict.results.columns import ROW_TYPES
+from mmpredict.results.display import Shown, show
 from mmpredict.results.latency import distributions
 from mmpredict.results.metrics import METRICS, Summary
 from mmpredict.results.records import Records
@@ -18,6 +22,8 @@ from mmpredict.results.schedule import schedule
 from mmpredict.results.usage import usage
 
 if TYPE_CHECKING:
+    import pandas
+
     from mmpredict.results.request_forecast import RequestForecast
 
 INTERVAL_LEVEL = 0.8
@@ -85,6 +91,35 @@ class Prediction:
             data["execution_schedule"] = schedule(self.records)
             data["records"] = self.records.to_dict()
         return data
+
+    def to_json(self) -> str:
+        """One JSON document, keys in order."""
+        return json.dumps(self.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+    def to_frame(self, table: str = "metrics") -> pandas.DataFrame:
+        """One table as a pandas frame.
+
+        Args:
+            table: ``metrics`` (a row per metric, in its unit: value, low, high), ``requests``, ``activities`` or ``states``.
+
+        Raises:
+            UnknownNameError: no such table.
+        """
+        import pandas
+
+        if table not in ("metrics", *ROW_TYPES):
+            raise UnknownNameError("table", table, ("metrics", *ROW_TYPES))
+        if table != "metrics":
+            return self.records.to_frame(table)
+        rows = [(one.value, one.low, one.high) for one in self.metrics.values()]
+        return pandas.DataFrame(rows, columns=["value", "low", "high"], index=pandas.Index(self.metrics, name="metric"))
+
+    def plot(self) -> Shown:
+        """Its timeline, which a notebook shows; ``.save("timeline.svg")`` writes it."""
+        return cast("Shown", show("prediction_picture", self))
+
+    def _repr_html_(self) -> str:
+        return str(show("prediction_html", self))
 
 
 def intervals(summaries: Sequence[Summary], level: float = INTERVAL_LEVEL) -> dict[str, Interval]:

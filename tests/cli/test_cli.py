@@ -221,6 +221,7 @@ def test_prediction_as_a_table_and_files(call: Call) -> None:
     assert re.search(r"recommended: (sequential|parallel); (sequential|parallel) takes", outcome.out)
     assert sorted(path.name for path in Path("reports/first").iterdir()) == [
         "prediction.json",
+        "report.html",
         "timeline.png",
         "trace.json",
     ]

@@ -44,6 +44,7 @@ def test_every_verb_is_known() -> None:
         "estimate",
         "fit",
         "documents",
+        "timeline",
         "suite",
         *(f"calibrate {word}" for word in ("run", "import", "fit", "show")),
         *(f"hardware {word}" for word in ("list", "show", "detect")),
