@@ -25,10 +25,18 @@ def load_curve() -> Picture:
     """Two models under Poisson load, with all requests at once or one after the other."""
 
     def at(rate: float) -> dict[str, mmpredict.Prediction]:
-        load = {"kind": "poisson", "rate_per_s": rate / 60, "requests": 80, "seed": 1, "models": {"qwen2.5:7b": 2, "qwen2.5:14b": 1}}
+        load = {
+            "kind": "poisson",
+            "rate_per_s": rate / 60,
+            "requests": 80,
+            "seed": 1,
+            "models": {"qwen2.5:7b": 2, "qwen2.5:14b": 1},
+        }
         load |= {"prompt_tokens": 300, "output_tokens": 120}
         server = {"slots": 4, "context_tokens": 8192}
-        return mmpredict.predict(mmpredict.Scenario(hardware=MACHINE, strategies=["parallel"], server=server, load=[load]), draws=20)
+        return mmpredict.predict(
+            mmpredict.Scenario(hardware=MACHINE, strategies=["parallel"], server=server, load=[load]), draws=20
+        )
 
     points = [Point(rate, at(rate)["parallel"].metrics) for rate in RATES_PER_MIN]
     return curve_picture([Curve("parallel", tuple(points), knee=40)], "requests/min", "qwen2.5:7b and qwen2.5:14b on an MS-S1 Max")

@@ -76,7 +76,13 @@ class MachineCosts(Protocol):
         """See the class."""
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
+        self,
+        spec: ModelSpec,
+        threads: int,
+        spincount: int | None,
+        options: CacheOptions,
+        touched: Touched | None = None,
+        gpu_layers: int | None = None,
     ) -> ServerCost:
         """Costs of one server.
 
@@ -86,6 +92,10 @@ class MachineCosts(Protocol):
             spincount: its waiting rule (``GOMP_SPINCOUNT``), ``None`` for the runtime's default.
             options: context, slots, batch and cache.
             touched: what the requests use of its memory.
+            gpu_layers: layers on a GPU; ``None``: as many as the server finds room for [1].
+
+        Raises:
+            InputError: it cannot run so on the machine.
         """
 
     def stacked(self, spinning: Sequence[str]) -> set[str]:
