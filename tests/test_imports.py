@@ -30,6 +30,7 @@ _EVERYTHING = {
     "validation",
     "report",
     "scenario",
+    "answers",
     "costing",
     "advising",
     "sweeping",
