@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmpredict.advising import Advice, export
-    from mmpredict.api import Forecast, Validation, execute, forecast, predict, recommend, sweep, validate
-    from mmpredict.compat import PerformancePredictor
+    from mmpredict.answers import Forecast, Validation
+    from mmpredict.api import execute, forecast, predict, recommend, sweep, validate
+    from mmpredict.compat import MultiModelPredictor, PerformancePredictor
     from mmpredict.errors import MmpredictError
+    from mmpredict.results.saved import read_outcome
     from mmpredict.scenario import Scenario, read_scenario
     from mmpredict.sizing.estimate import estimate
 
@@ -17,16 +19,18 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Advice": "mmpredict.advising",
-    "Forecast": "mmpredict.api",
+    "Forecast": "mmpredict.answers",
     "MmpredictError": "mmpredict.errors",
+    "MultiModelPredictor": "mmpredict.compat",
     "PerformancePredictor": "mmpredict.compat",
     "Scenario": "mmpredict.scenario",
-    "Validation": "mmpredict.api",
+    "Validation": "mmpredict.answers",
     "estimate": "mmpredict.sizing.estimate",
     "execute": "mmpredict.api",
     "export": "mmpredict.advising",
     "forecast": "mmpredict.api",
     "predict": "mmpredict.api",
+    "read_outcome": "mmpredict.results.saved",
     "read_scenario": "mmpredict.scenario",
     "recommend": "mmpredict.api",
     "sweep": "mmpredict.api",
@@ -36,6 +40,7 @@ __all__ = [
     "Advice",
     "Forecast",
     "MmpredictError",
+    "MultiModelPredictor",
     "PerformancePredictor",
     "Scenario",
     "Validation",
@@ -44,6 +49,7 @@ __all__ = [
     "export",
     "forecast",
     "predict",
+    "read_outcome",
     "read_scenario",
     "recommend",
     "sweep",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmpredict.advising import FINALISTS, Advice, Effort, advise_on, task_on
+from mmpredict.answers import Forecast, Validation
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.library import load_coefficients
 from mmpredict.costing import CalibratedCosting, Costing, RatedCosting
@@ -17,9 +18,8 @@ from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.library import find_profile
 from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.live.embedded import engine_build
-from mmpredict.planning.search import Recommendation
 from mmpredict.planning.search import recommend as best_of
-from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, regret
+from mmpredict.results.compare import compare
 from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
 from mmpredict.scenario import Scenario, read_scenario
@@ -31,82 +31,17 @@ from mmpredict.simulation.site import site_of
 from mmpredict.sizing.costs import UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
 from mmpredict.strategy.table import AUTO
+from mmpredict.validation.executed import Executed
 
 if TYPE_CHECKING:
+    from mmpredict.live.journal import Journal
     from mmpredict.results.sweep import Sweep
-
-
-SCHEMA_VERSION = 1
 
 Progress = Callable[[str, float], None]
 """(what is happening, fraction done)."""
 
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What every strategy of a scenario will come to.
-
-    Attributes:
-        scenario: the question.
-        plans: strategy → plan, of those that fit.
-        predictions: one per plan, in the scenario's order.
-        infeasible: strategy → why it does not fit.
-        recommendation: the best.
-        left_out: strategy → why it is not looked at: it is the same as another one on this machine.
-    """
-
-    scenario: Scenario
-    plans: dict[str, Plan]
-    predictions: tuple[Prediction, ...]
-    infeasible: dict[str, str]
-    recommendation: Recommendation
-    left_out: dict[str, str] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "scenario": self.scenario.model_dump(mode="json"),
-            "recommendation": self.recommendation.to_dict(),
-            "infeasible": self.infeasible,
-            "left_out": self.left_out,
-            "plans": {name: plan.to_dict() for name, plan in self.plans.items()},
-            "predictions": {prediction.strategy: prediction.to_dict() for prediction in self.predictions},
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """A forecast held against real runs.
-
-    Attributes:
-        forecast: what was predicted.
-        comparisons: per plan, predicted and measured.
-        median_error_frac: median over plans of the absolute error of the makespan [1].
-        regret_frac: measured makespan of the recommended plan ÷ best measured makespan − 1 [1].
-    """
-
-    forecast: Forecast
-    comparisons: tuple[PlanComparison, ...]
-    median_error_frac: float = field(init=False)
-    regret_frac: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "median_error_frac", median_absolute_error(self.comparisons))
-        object.__setattr__(self, "regret_frac", regret(self.forecast.recommendation.strategy, self.comparisons))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "scenario": self.forecast.scenario.model_dump(mode="json"),
-            "recommendation": self.forecast.recommendation.to_dict(),
-            "infeasible": self.forecast.infeasible,
-            "plans": {name: plan.to_dict() for name, plan in self.forecast.plans.items()},
-            "makespan_median_absolute_error_frac": _number(self.median_error_frac),
-            "regret_frac": _number(self.regret_frac),
-            "strategies": {comparison.strategy: comparison.to_dict() for comparison in self.comparisons},
-        }
+Keep = Callable[[Executed, Prediction], None]
+"""Told of each real run as soon as it is done."""
 
 
 def forecast(
@@ -171,6 +106,8 @@ def execute(
     log_directory: Path,
     limit_s: float | None = None,
     progress: Progress | None = None,
+    remark: Callable[[str], None] | None = None,
+    journal_path: Path | None = None,
 ) -> dict[str, Records]:
     """Run every strategy of a scenario on real servers: strategy → measured records.
 
@@ -179,15 +116,22 @@ def execute(
         log_directory: where the servers' logs go; created if needed.
         limit_s: requests of one plan that are not done after this time are given up and recorded as such [s].
         progress: told what happens.
+        remark: told in what the servers differ from the plan, and what they do not tell.
+        journal_path: file that gets every row as soon as it exists (see ``live.journal``); it is begun anew.
 
     Raises:
         InputError: the scenario cannot be used, or its hardware is not this machine.
-        EngineError: a server could not be started.
+        EngineError: the engine cannot be used; what becomes of single servers and requests is in the records.
+        StorageError: a log or the journal cannot be written.
     """
+    from mmpredict.live.journal import Journal
+
     question = _scenario(scenario)
     profile = _this_machine(question)
     plans = _plans(question, profile)
-    return _execute_plans(question, plans, profile, log_directory, limit_s, progress)
+    with Journal(journal_path) if journal_path is not None else nullcontext() as journal:
+        measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, journal)
+    return {strategy: records for strategy, (records,) in measured.items()}
 
 
 def validate(
@@ -198,13 +142,33 @@ def validate(
     limit_s: float | None = None,
     progress: Progress | None = None,
     coefficients: Coefficients | None = None,
+    remark: Callable[[str], None] | None = None,
+    repeats: int = 1,
+    keep: Keep | None = None,
 ) -> Validation:
-    """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``)."""
+    """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``).
+
+    Args:
+        scenario, log_directory, draws, seed, limit_s, progress, coefficients: see ``forecast`` and ``execute``.
+        repeats: real runs of each strategy, 1 or more, in rounds over all strategies, so that drift meets them alike [1].
+        keep: given each run as soon as it is done, so that an interruption loses none.
+    """
+    if repeats < 1:
+        raise InputError(f"repeats is {repeats}; it must be 1 or more")
     question = _scenario(scenario)
     profile = _this_machine(question)
+    if question.recovery.active:
+        raise InputError("a prediction is held against what servers do by themselves: leave [recovery] out of what is validated")
     expected = forecast(question, draws, seed, coefficients)
-    measured = _execute_plans(question, list(expected.plans.values()), profile, log_directory, limit_s, progress)
-    return Validation(expected, tuple(compare(p, measured[p.strategy]) for p in expected.predictions))
+    predictions = {prediction.strategy: prediction for prediction in expected.predictions}
+
+    def done(run: Executed) -> None:
+        if keep is not None:
+            keep(run, predictions[run.plan.strategy])
+
+    plans = list(expected.plans.values())
+    measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, repeats=repeats, done=done)
+    return Validation(expected, tuple(compare(prediction, *measured[name]) for name, prediction in predictions.items()))
 
 
 def recommend(
@@ -331,14 +295,19 @@ def _plans(question: Scenario, profile: HardwareProfile, coefficients: Coefficie
 
 def _costing(profile: HardwareProfile, coefficients: Coefficients | None) -> Costing:
     """What is known of a machine: by these coefficients, by its own calibration, or by its rates."""
-    machine = None if coefficients is not None else _uncalibrated(profile)
+    machine = None if coefficients is not None else uncalibrated(profile)
     if machine is not None:
         return RatedCosting(profile, machine)
     return CalibratedCosting(profile, coefficients or load_coefficients(profile, engine_build()))
 
 
-def _uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
-    """A machine by its rates; None where a calibration of its own answers."""
+def uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
+    """A machine by its rates; None where a calibration of its own answers.
+
+    Raises:
+        NotCalibratedError: there is neither.
+        InputError: the profile says too little.
+    """
     try:
         load_coefficients(profile, engine_build())
     except (NotCalibratedError, EngineMissingError) as error:
@@ -358,23 +327,40 @@ def _execute_plans(
     log_directory: Path,
     limit_s: float | None,
     progress: Progress | None,
-) -> dict[str, Records]:
+    remark: Callable[[str], None] | None,
+    journal: Journal | None = None,
+    repeats: int = 1,
+    done: Callable[[Executed], None] | None = None,
+) -> dict[str, list[Records]]:
+    """Strategy → records of each of its runs; every second round goes the other way, so that steady drift meets all alike."""
+    from mmpredict.live.choice import EngineChoice, engine_of
     from mmpredict.live.execute import DEFAULT_LIMIT_S, execute_plan
 
+    engine = engine_of(EngineChoice(**question.engine.model_dump()))
     workload, specs = question.workload(), question.specs()
     for plan in plans:  # all of them, before the first one runs for minutes
         check_context(plan, workload, assign(plan, workload))
         check_memory(plan, specs, _usable(profile))
-    measured: dict[str, Records] = {}
-    for number, plan in enumerate(plans):
+    order = [(turn, plan) for turn in range(repeats) for plan in (plans[::-1] if turn % 2 else plans)]
+    models, base = {name: spec.name for name, spec in specs.items()}, str(question.base or "")
+    measured: dict[str, list[Records]] = {plan.strategy: [] for plan in plans}
+    for number, (turn, plan) in enumerate(order):
+        label = f"{plan.strategy}, round {turn + 1}" if repeats > 1 else plan.strategy
 
-        def report(label: str, fraction: float, number: int = number, strategy: str = plan.strategy) -> None:
+        def report(what: str, fraction: float, number: int = number, label: str = label) -> None:
             if progress is not None:
-                progress(f"{strategy}: {label}", (number + fraction) / len(plans))
+                progress(f"{label}: {what}", (number + fraction) / len(order))
 
-        measured[plan.strategy] = execute_plan(
-            plan, workload, specs, _usable(profile), log_directory, question.cold, limit_s or DEFAULT_LIMIT_S, report
+        logs = log_directory / f"round-{turn + 1}" if repeats > 1 else log_directory
+        records = execute_plan(
+            plan, workload, specs, _usable(profile), logs, question.cold, limit_s or DEFAULT_LIMIT_S, report, engine, journal
         )
+        measured[plan.strategy].append(records)
+        if done is not None:
+            done(Executed(plan, workload, models, records, turn, question.cold, base))
+    if remark is not None:
+        for note in dict.fromkeys(engine.notes):
+            remark(note)
     return measured
 
 
@@ -392,7 +378,3 @@ def _this_machine(question: Scenario) -> HardwareProfile:
 
 def _usable(profile: HardwareProfile) -> float:
     return profile.cpu_memory.usable_bytes.value
-
-
-def _number(value: float) -> float | None:
-    return value if value == value else None

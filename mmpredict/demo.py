@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmpredict.api import Validation, validate
+from mmpredict.answers import Validation
+from mmpredict.api import Keep, validate
 from mmpredict.calibrate.fit import fit
 from mmpredict.calibrate.protocol import Protocol
 from mmpredict.calibrate.run import Calibration
@@ -54,7 +55,9 @@ def demo_scenario() -> Scenario:
     return Scenario(strategies=_STRATEGIES, requests=requests)
 
 
-def run_demo(output: Path, measured_on: str, reuse_calibration: bool = False, progress: Progress | None = None) -> DemoResult:
+def run_demo(
+    output: Path, measured_on: str, reuse_calibration: bool = False, progress: Progress | None = None, keep: Keep | None = None
+) -> DemoResult:
     """Run the demo and write its report.
 
     Args:
@@ -62,6 +65,7 @@ def run_demo(output: Path, measured_on: str, reuse_calibration: bool = False, pr
         measured_on: today's date (ISO), for the record.
         reuse_calibration: use stored coefficients of this machine when there are any.
         progress: told the phase, what happens, and the fraction of the phase done.
+        keep: given each real run as soon as it is done.
 
     Raises:
         EngineError: a server could not be started.
@@ -81,6 +85,7 @@ def run_demo(output: Path, measured_on: str, reuse_calibration: bool = False, pr
         limit_s=_LIMIT_S,
         progress=lambda label, fraction: report("running the real thing", label, fraction),
         coefficients=coefficients,
+        keep=keep,
     )
     report("running the real thing", "done", 1.0)
     return _write(validation, coefficients, output)
@@ -93,7 +98,7 @@ def _calibrated(output: Path, measured_on: str, reuse: bool, report: Callable[[s
             return load_coefficients(profile, engine_build())
         except NotCalibratedError:
             pass
-    calibration = Calibration(profile, measured_on, Protocol.of_types(_TYPES))
+    calibration = Calibration(profile, measured_on, Protocol.named("quick", _TYPES))
     _, rows = calibration.run(
         lambda label, fraction: report("calibrating this machine", label, fraction), output / "measurements.jsonl"
     )

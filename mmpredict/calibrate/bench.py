@@ -30,12 +30,16 @@ class DecodeRun:
         steps: how many were observed while all sequences decoded [1].
         depth: of each sequence before the first of them [tokens].
         prompt_s: the server's time for the first sequence's prompt [s].
+        prompt_masked: cells of other sequences that this prompt passed over, where it was alone [tokens].
+        masked: cells of other sequences that a decoded token passed over, on average [tokens].
     """
 
     duration_s: float
     steps: int
     depth: float
     prompt_s: float
+    prompt_masked: float
+    masked: float
 
 
 class Bench:
@@ -52,6 +56,7 @@ class Bench:
         self._vocabulary = vocabulary
         self._seed = seed
         self._lock = threading.Lock()
+        self._held: dict[int, int] = {}  # slot → cells that it holds: those of its last request, until its next one
 
     def close(self) -> None:
         """Give the connections up."""
@@ -63,7 +68,17 @@ class Bench:
 
     def complete(self, prompt_tokens: int, output_tokens: int) -> Completion:
         """One request alone."""
-        return self._client.stream(self._prompt(prompt_tokens), output_tokens, REQUEST_TIMEOUT_S)
+        answer = self._client.stream(self._prompt(prompt_tokens), output_tokens, REQUEST_TIMEOUT_S)
+        self._hold([answer])
+        return answer
+
+    def masked_cells(self, *answers: Completion) -> int:
+        """Cells that slots hold beside those of the last requests ``answers`` [tokens]."""
+        return sum(cells for slot, cells in self._held.items() if slot not in {answer.slot for answer in answers})
+
+    def _hold(self, answers: Sequence[Completion]) -> None:
+        for answer in answers:
+            self._held[answer.slot] = answer.prompt_tokens + answer.output_tokens - 1
 
     def embed(self, tokens: int) -> float:
         """Time in which a text of ``tokens`` is embedded, request and answer included [s]."""
@@ -78,6 +93,8 @@ class Bench:
         prompts = [self._prompt(prompt_tokens) for _ in range(sequences)]
         with ThreadPoolExecutor(sequences) as pool, ending_servers():
             answers = list(pool.map(lambda prompt: self._client.stream(prompt, steps + lead, REQUEST_TIMEOUT_S), prompts))
+        self._hold(answers)
+        idle = self.masked_cells(*answers)
         begin_s = max(answer.first_token_s for answer in answers)
         end_s = min(answer.last_token_s for answer in answers)
         times = [[moment for moment in answer.token_times_s if begin_s <= moment <= end_s] for answer in answers]
@@ -85,10 +102,11 @@ class Bench:
         best = max(range(sequences), key=lambda index: counts[index])
         observed = counts[best]
         if observed < 1:
-            return DecodeRun(0.0, 0, 0.0, answers[0].prompt_s)
+            return DecodeRun(0.0, 0, 0.0, answers[0].prompt_s, idle, idle)
         begun = [sum(moment <= times[best][0] for moment in answer.token_times_s) for answer in answers]
         depth = prompt_tokens + sum(begun) / sequences - 1
-        return DecodeRun(times[best][-1] - times[best][0], observed, depth, answers[0].prompt_s)
+        masked = idle + (sequences - 1) * (depth + observed / 2)
+        return DecodeRun(times[best][-1] - times[best][0], observed, depth, answers[0].prompt_s, idle, masked)
 
     def speed(self, phase: Phase, duration_s: float, limit_s: float | None = None) -> float:
         """Steady speed over about ``duration_s`` [tokens/s]: output tokens for decode, prompt tokens for prefill.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmpredict.calibrate.bench import Bench, Phase, together
 from mmpredict.calibrate.measurement import Measurement
+from mmpredict.calibrate.protocol import Protocol
 from mmpredict.live.embedded import EmbeddedServer
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import YIELDING_SPINCOUNT, InstancePlan
@@ -29,14 +30,14 @@ class SetUp:
     episodes: int
 
 
-def set_ups(cores: int, spinning_episodes: int) -> list[SetUp]:
+def set_ups(cores: int, protocol: Protocol) -> list[SetUp]:
     """The pairs to measure on a machine; with one core there is no server of several threads, and no such pair."""
     if cores < 2:
         return []
     return [
-        SetUp("within", cores // 2, None, 1),
-        SetUp("yielding", cores, YIELDING_SPINCOUNT, 2),
-        SetUp("spinning", cores, None, spinning_episodes),
+        SetUp("within", cores // 2, None, protocol.within_episodes),
+        SetUp("yielding", cores, YIELDING_SPINCOUNT, protocol.yielding_episodes),
+        SetUp("spinning", cores, None, protocol.spinning_episodes),
     ]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from mmpredict.calibrate.fit_steps import MASKED_CORE_S, fit_steps, leave_one_model_out, step_observations
-from mmpredict.calibrate.measurement import Measurement, of_kind
+from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement, of_kind
+from mmpredict.calibrate.repeats import drift_spread
 from mmpredict.cost.coefficients import (
     Coefficients,
     ContentionCoefficients,
@@ -25,11 +26,13 @@ from mmpredict.models.cache import CacheOptions
 from mmpredict.models.spec import ModelSpec
 
 MODEL_SPREAD_FLOOR = 0.05  # no fit is trusted closer than this from one model to another
-MACHINE_SPREAD = 0.05  # drift of a machine's speed over minutes; repeats within one calibration cannot show it
+MACHINE_SPREAD = 0.05  # drift of a machine's speed over minutes, where there was only one round to see it in
+MACHINE_SPREAD_FLOOR = 0.03  # rounds of one calibration are minutes apart; what is predicted may run hours later
 COMPANY_SPREAD_FLOOR = 0.05
 MEMORY_SPREAD_FLOOR = 0.02
 SPINNING_SPREAD_FLOOR = 0.35  # a factor of two between repeats of the same run is usual (physics notes in docs/design.md)
 NORMAL_QUARTILE = 0.6745  # median absolute value of the standard normal distribution
+MANY_MASKED = 1000  # such measurements tell what passing over cells costs, and have no like with the other waiting rule [tokens]
 STACKED_SPREAD = 0.15  # stalls per layer agree that closely between models, see docs/design.md
 STACKED_PRIOR = (1.0, 1.0)  # Beta prior of falling into the stacked state: nothing is known before it is measured
 STACKED_STALL_FRAC = 0.3  # an episode counts as stacked from this share of the stall of threads confined to half of the cores
@@ -50,10 +53,9 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
     _require_kinds(rows, int(header["cores"]))
     threads = sorted({row.threads for row in rows if row.kind in ("prefill", "decode") and row.spincount is None})
     observations = {count: step_observations(rows, specs, count) for count in threads}
-    steps = {
-        count: fit_steps(members, seed).model_copy(update={"masked_head_s": MASKED_CORE_S / count})
-        for count, members in observations.items()
-    }
+    steps = {count: fit_steps(members, seed) for count, members in observations.items()}
+    if not any(MASKED_CELLS in row.values for row in rows):
+        steps = {count: one.model_copy(update={"masked_head_s": MASKED_CORE_S / count}) for count, one in steps.items()}
     unseen: dict[str, list[float]] = {"prefill": [], "decode": []}
     for members in observations.values():
         for phase, errors in leave_one_model_out(members).items():
@@ -69,16 +71,25 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
         steps=steps,
         yielding_price=_yielding_price(rows, max(threads)),
         request_s=float(np.median(overheads)) if overheads else 0.0,
-        machine_log_spread=MACHINE_SPREAD,
+        machine_log_spread=_machine_spread(rows),
         model_log_spread={phase: max(MODEL_SPREAD_FLOOR, _robust_spread(errors)) for phase, errors in unseen.items()},
         contention=_contention(rows, specs),
-        loading=_loading(of_kind(rows, "load"), specs),
+        loading=_loading(of_kind(rows, "load"), of_kind(rows, "unload"), specs),
         memory=_memory(of_kind(rows, "memory"), of_kind(rows, "prefill"), specs),
         errors={
             f"unseen_model_{phase}_median_absolute": float(np.median(np.abs(np.expm1(errors)))) if errors else 0.0
             for phase, errors in unseen.items()
         },
     )
+
+
+def _machine_spread(rows: Sequence[Measurement]) -> float:
+    """Spread of a run's speed: rounds were as far apart, and the median over them is off by a part of that itself."""
+    spread = drift_spread(rows)
+    if spread is None:
+        return MACHINE_SPREAD
+    rounds = 1 + max(int(row.number(ROUND)) for row in rows if ROUND in row.values)
+    return max(MACHINE_SPREAD_FLOOR, spread * math.sqrt(1 + 1 / rounds))
 
 
 def _require_kinds(rows: Sequence[Measurement], cores: int) -> None:
@@ -110,7 +121,7 @@ def _yielding_price(rows: Sequence[Measurement], threads: int) -> dict[str, floa
     for phase, names in (("prefill", ("tokens",)), ("decode", ("sequences", "depth"))):
         times: dict[bool, dict[tuple[Any, ...], list[float]]] = {True: {}, False: {}}
         for row in rows:
-            if row.kind == phase and row.threads == threads:
+            if row.kind == phase and row.threads == threads and float(row.values.get(MASKED_CELLS, 0)) < MANY_MASKED:
                 per_step = row.number("duration_s") / row.number("steps") if phase == "decode" else row.number("duration_s")
                 condition = (row.model, *(row.values[name] for name in names))
                 times[row.spincount is not None].setdefault(condition, []).append(per_step)
@@ -130,12 +141,12 @@ def _contention(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> 
     stalls = [_stall_s(row, specs, "solo_s", "duration_s") for row in of_kind(rows, "stacked")]
     stacked_layer_s = float(np.exp(np.mean(np.log(stalls)))) if stalls else 0.0
     stacked = {
-        row.values["episode"]
+        _episode(row)
         for row in spinning
         if row.values["phase"] == "decode" and stalls and _company_stall_s(row, specs) > STACKED_STALL_FRAC * stacked_layer_s
     }
-    episodes = {row.values["episode"] for row in spinning}
-    free = [row for row in spinning if row.values["episode"] not in stacked or row.values["phase"] == "prefill"]
+    episodes = {_episode(row) for row in spinning}
+    free = [row for row in spinning if _episode(row) not in stacked or row.values["phase"] == "prefill"]
     prior_yes, prior_no = STACKED_PRIOR
     return ContentionCoefficients(
         within_efficiency=_estimate(within, COMPANY_SPREAD_FLOOR),
@@ -147,6 +158,11 @@ def _contention(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> 
         stacked_layer_s=Estimate(value=stacked_layer_s, log_spread=STACKED_SPREAD),
         stacked_probability=(len(stacked) + prior_yes) / (len(episodes) + prior_yes + prior_no) if stalls else 0.0,
     )
+
+
+def _episode(row: Measurement) -> tuple[int, int]:
+    """One start of a pair: its round, and its number there."""
+    return int(row.values.get(ROUND, 0)), int(row.number("episode"))
 
 
 def _stall_s(row: Measurement, specs: Mapping[str, ModelSpec], alone: str, together: str) -> float:
@@ -164,7 +180,7 @@ def _sums(company: Iterable[Measurement]) -> list[float]:
     """Sum of relative speeds per episode and phase."""
     sums: dict[tuple[Any, Any], float] = {}
     for row in company:
-        key = (row.values["episode"], row.values["phase"])
+        key = (_episode(row), row.values["phase"])
         sums[key] = sums.get(key, 0.0) + row.number("speed_frac")
     return list(sums.values())
 
@@ -183,18 +199,22 @@ def _estimate(values: Sequence[float], floor: float) -> Estimate:
     return Estimate(value=min(1.0, float(np.exp(np.mean(logs)))), log_spread=max(floor, spread))
 
 
-def _loading(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> LoadCoefficients:
+def _loading(rows: Sequence[Measurement], unloads: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> LoadCoefficients:
+    private = [(1.0, load_features(specs[row.model], row.number("kv_cache_bytes"), False)[2]) for row in unloads]
+    unload_s, unload_byte_s = _nonnegative(private, [row.number("duration_s") for row in unloads]) if unloads else (0.0, 0.0)
     features = [load_features(specs[row.model], row.number("kv_cache_bytes"), bool(row.values["cold"])) for row in rows]
     durations = [row.number("duration_s") for row in rows]
-    start, mapped, private, vocabulary, cold = _nonnegative(features, durations)
-    predicted = np.array(features) @ np.array([start, mapped, private, vocabulary, cold])
+    start, mapped, own, vocabulary, cold = _nonnegative(features, durations)
+    predicted = np.array(features) @ np.array([start, mapped, own, vocabulary, cold])
     spread = _root_mean_square([float(error) for error in np.log(predicted / np.array(durations))])
     return LoadCoefficients(
         start_s=start,
         mapped_byte_s=mapped,
-        private_byte_s=private,
+        private_byte_s=own,
         vocabulary_s=vocabulary,
         cold_byte_s=cold,
+        unload_s=unload_s,
+        unload_byte_s=unload_byte_s,
         log_spread=max(COMPANY_SPREAD_FLOOR, spread),
     )
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmpredict.calibrate.measurement import Measurement
+from mmpredict.calibrate.measurement import MASKED_CELLS, Measurement
+from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, Condition, condition_of
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
 from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.step import (
@@ -27,23 +29,37 @@ from mmpredict.cost.step import (
     batch_features,
     decode_features,
     far_fraction,
+    masking_heads,
 )
 from mmpredict.errors import NotCalibratedError
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import DEFAULT_UBATCH_TOKENS
 
 MASKED_CORE_S = 2.8e-9
-"""Time of one core to pass over a masked cell, per head [s]: 2.2 ns for prompts and 3.4 ns in decoding, measured with two threads
-and 1680 cells of other slots on a 2.1 GHz Xeon (``docs/design.md``). The protocol does not measure it yet."""
+"""Time of one core to pass over a masked cell, per head [s], for calibrations that did not measure it (before 2026-11-27):
+2.2 ns for prompts and 3.4 ns in decoding, with two threads and 1680 cells of other slots on a 2.1 GHz Xeon (``docs/design.md``)."""
 BOOTSTRAP_FITS = 60
 CACHE_CANDIDATES_BYTES = tuple(size * 1e6 for size in (0, 16, 32, 64, 96, 128, 192, 256))
 BANDWIDTH_CANDIDATES_BYTES_PER_S = tuple(4e9 * 1.15**power for power in range(40))
 SATURATED_TOKENS = 128  # from here on a multiplication takes time in proportion to its tokens
 INDIFFERENT_FRAC = 0.02  # residuals that differ by less explain the measurements equally well
 INDIFFERENT_ERROR = 1e-12
+OUTLIER = 1.5
+HUBER = 1.5
+HUBER_ROUNDS = 4
 ROOFLINE_ROUNDS = 4  # which weights wait for memory settles in two or three
-_TERMS = ("layer_s", "prompt_s", "logit_s", "attention_decode_s", "attention_prefill_s", "cell_byte_s", "written_s")
-_FEATURES = ("layers", "prompts", "logits", "decode_macs", "prefill_macs", "cell_bytes", "written")
+_COLUMNS = {
+    "layer_s": "layers",
+    "prompt_s": "prompts",
+    "logit_s": "logits",
+    "attention_decode_s": "decode_macs",
+    "attention_prefill_s": "prefill_macs",
+    "cell_byte_s": "cell_bytes",
+    "written_s": "written",
+    "masked_head_s": "masked",
+}
+"""Coefficient → the feature that it is the price of."""
+_TERMS = tuple(_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +73,37 @@ class StepObservation:
 
 
 def step_observations(rows: Iterable[Measurement], specs: Mapping[str, ModelSpec], threads: int) -> list[StepObservation]:
-    """Prefills and decode runs at one number of threads and the default waiting rule; repeats become their median."""
-    groups: dict[tuple[str, str, tuple[int, int]], list[tuple[StepFeatures, float]]] = {}
+    """Prefills and decode runs at one number of threads and the default waiting rule; repeats become one (``_typical``)."""
+    groups: dict[tuple[str, Condition], list[tuple[StepFeatures, float]]] = {}
     for row in rows:
         if row.threads != threads or row.spincount is not None or row.kind not in ("prefill", "decode"):
             continue
-        spec = specs[row.model]
+        spec, masked = specs[row.model], row.number(MASKED_CELLS) if MASKED_CELLS in row.values else 0.0
         if row.kind == "prefill":
             tokens = int(row.number("tokens"))
             features = batch_features(spec, [], [PromptPiece(0, tokens, True)], DEFAULT_UBATCH_TOKENS)
-            condition = (tokens, 0)
         else:
             sequences, depth, steps = (int(row.number(name)) for name in ("sequences", "depth", "steps"))
             features = decode_features(spec, [depth] * sequences, steps)
-            condition = (sequences, depth)
-        groups.setdefault((row.model, row.kind, condition), []).append((features, row.number("duration_s")))
+            tokens = sequences * steps
+        features = replace(features, masked=masked * tokens * masking_heads(spec))
+        groups.setdefault((row.model, condition_of(row)), []).append((features, row.number("duration_s")))
     found = []
-    for (model, phase, _), members in sorted(groups.items(), key=lambda item: item[0]):
-        middle = sorted(members, key=lambda member: member[1])[(len(members) - 1) // 2]
-        found.append(StepObservation(model, phase, *middle))
+    for (model, (phase, *_)), members in sorted(groups.items(), key=lambda item: item[0]):
+        found.append(StepObservation(model, phase, *_typical(members)))
     return found
+
+
+def _typical(repeats: Sequence[tuple[StepFeatures, float]]) -> tuple[StepFeatures, float]:
+    """The repeat with the middle pace, with the mean of all paces: what runs take is a sum, disturbed steps included.
+
+    None counts as more than ``OUTLIER`` times the middle one.
+    """
+    ordered = sorted(repeats, key=lambda repeat: repeat[1] / repeat[0].layers)
+    features, duration_s = ordered[(len(ordered) - 1) // 2]
+    middle = duration_s / features.layers
+    paces = [min(seconds / work.layers, OUTLIER * middle) for work, seconds in ordered]
+    return features, features.layers * sum(paces) / len(paces)
 
 
 def fit_steps(observations: Sequence[StepObservation], seed: int = 0) -> StepCoefficients:
@@ -151,20 +178,35 @@ class _Layout:
         return len(_TERMS) + sum(len(knots) for knots in self.knots.values())
 
     def solve(self, observations: Sequence[StepObservation], durations_s: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Coefficients by relative non-negative least squares, optionally for other durations than the observed ones."""
-        return self._solve(observations, durations_s)[0]
+        """Coefficients by relative non-negative least squares, optionally for other durations than the observed ones.
+
+        Errors beyond ``HUBER`` spreads count as their size only, not as its square (P. J. Huber, Robust estimation of a location
+        parameter, 1964), by solving again with less weight for them.
+        """
+        measured_s = np.array([observation.duration_s for observation in observations]) if durations_s is None else durations_s
+        solution = self._solve(observations, measured_s, np.ones(len(observations)))[0]
+        for _ in range(HUBER_ROUNDS):
+            cost = StepCost(self.coefficients(solution, solution, solution))
+            errors = np.array([cost.duration_s(observation.features) for observation in observations]) / measured_s - 1
+            allowed = HUBER * DEVIATION_OF_MEDIAN * float(np.median(np.abs(errors))) + INDIFFERENT_ERROR
+            weights = np.sqrt(np.minimum(1.0, allowed / np.maximum(np.abs(errors), INDIFFERENT_ERROR)))
+            if (weights == 1.0).all():
+                break
+            solution = self._solve(observations, measured_s, weights)[0]
+        return solution
 
     def _residual(self, observations: Sequence[StepObservation]) -> float:
         """Sum of squared relative errors of the best coefficients [1]."""
-        return self._solve(observations, None)[1]
+        durations_s = np.array([observation.duration_s for observation in observations])
+        return self._solve(observations, durations_s, np.ones(len(observations)))[1]
 
     def _solve(
-        self, observations: Sequence[StepObservation], durations_s: NDArray[np.float64] | None
+        self, observations: Sequence[StepObservation], durations_s: NDArray[np.float64], weights: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], float]:
+        """Coefficients and the sum of squared relative errors, each times its weight squared."""
         from scipy.optimize import nnls
 
-        if durations_s is None:
-            durations_s = np.array([observation.duration_s for observation in observations])
+        scaled_s = durations_s / weights
         terms = np.zeros((len(observations), self.width))
         far = np.zeros((len(observations), 1))
         for number, observation in enumerate(observations):
@@ -174,10 +216,10 @@ class _Layout:
         waiting = np.zeros(self.width, dtype=bool)
         solution, residual = np.zeros(self.width), math.inf
         for _ in range(ROOFLINE_ROUNDS):
-            linear = np.where(waiting, terms * (1.0 - far), terms) @ rises / durations_s[:, None]
-            constant = (np.where(waiting, terms * far * limits, 0.0).sum(axis=1)) / durations_s
+            linear = np.where(waiting, terms * (1.0 - far), terms) @ rises / scaled_s[:, None]
+            constant = (np.where(waiting, terms * far * limits, 0.0).sum(axis=1)) / scaled_s
             scale = np.where(linear.max(axis=0) > 0, linear.max(axis=0), 1.0)
-            solved, residual = nnls(linear / scale, 1.0 - constant)
+            solved, residual = nnls(linear / scale, weights - constant)
             solution = rises @ np.asarray(solved / scale, dtype=float)
             now_waiting = solution < limits
             if (now_waiting == waiting).all():
@@ -212,7 +254,7 @@ class _Layout:
 
     def _row(self, features: StepFeatures) -> NDArray[np.float64]:
         row = np.zeros(self.width)
-        row[: len(_FEATURES)] = [getattr(features, name) for name in _FEATURES]
+        row[: len(_TERMS)] = [getattr(features, name) for name in _COLUMNS.values()]
         start = len(_TERMS)
         for weight_type, knots in self.knots.items():
             for (used, tokens), weights in features.weights.items():
@@ -234,7 +276,7 @@ class _Layout:
                 weight_high_s=tuple(map(float, high[part])),
             )
             start += len(knots)
-        terms = dict(zip(_TERMS, map(float, best[: len(_TERMS)]), strict=True))
+        terms: dict[str, Any] = dict(zip(_TERMS, map(float, best[: len(_TERMS)]), strict=True))
         return StepCoefficients(
             kernels=kernels, cache_bytes=self.cache_bytes, bandwidth_bytes_per_s=self.bandwidth_bytes_per_s, **terms
         )

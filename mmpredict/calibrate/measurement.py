@@ -11,9 +11,14 @@ from typing import IO, Any, Literal, get_args
 
 from mmpredict.errors import FileFormatError, InputError, StorageError
 
-Kind = Literal["prefill", "decode", "request", "load", "memory", "company", "stacked"]
+Kind = Literal["prefill", "decode", "request", "load", "unload", "memory", "company", "stacked"]
 KINDS: tuple[str, ...] = get_args(Kind)
+MASKED_CELLS = "masked_cells"
+"""Value of ``prefill`` and ``decode``: cells of other sequences in the same cache that each token passed over [tokens]."""
+ROUND = "round"
+"""Value of every measurement: the round of the calibration, from 0 [1]."""
 HEADER_KEYS = ("machine", "engine", "cores", "measured_on")
+FINISHED = "finished"  # key of the lines that say what was done
 MAX_FILE_BYTES = 256_000_000
 
 
@@ -23,10 +28,11 @@ class Measurement:
 
     Kinds and their ``values``:
 
-    - ``prefill``: ``tokens``, ``duration_s`` — the server's own time for a prompt;
-    - ``decode``: ``sequences``, ``depth`` (of each at the first step), ``steps``, ``duration_s``;
+    - ``prefill``: ``tokens``, ``masked_cells``, ``duration_s`` — the server's own time for a prompt;
+    - ``decode``: ``sequences``, ``depth`` (of each at the first step), ``steps``, ``masked_cells``, ``duration_s``;
     - ``request``: ``tokens``, ``overhead_s`` — client time beside the server's;
     - ``load``: ``cold`` (0 or 1), ``kv_cache_bytes``, ``duration_s``;
+    - ``unload``: ``kv_cache_bytes``, ``duration_s`` — until the process is gone;
     - ``memory``: ``context_tokens``, ``slots``, ``ubatch_tokens``, ``proportional_bytes``, and the buffers of the
       server's own log (``mapped_model_bytes``, ``repacked_model_bytes``, ``kv_bytes``, ``compute_bytes``, ``output_bytes``);
     - ``company``: ``set_up``, ``phase``, ``episode``, ``total_threads``, ``alone_tokens_per_s``,
@@ -59,6 +65,10 @@ class MeasurementLog:
         path: JSON Lines file; created with its directory, replaced when it exists.
         header: description of the run, written as the first line.
 
+    Attributes:
+        rows: what the file holds.
+        done: stretches of work that were finished, so that they need not be repeated.
+
     Raises:
         StorageError: the file cannot be written.
     """
@@ -66,12 +76,42 @@ class MeasurementLog:
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self.path = path
         self.rows: list[Measurement] = []
+        self.done: set[str] = set()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = path.open("w", encoding="utf-8")
         except OSError as error:
             raise StorageError(f"cannot write measurements to {path}: {error.strerror}") from error
         self._write({"header": header})
+
+    @classmethod
+    def resumed(cls, path: Path, header: dict[str, Any]) -> MeasurementLog:
+        """The log of a run that was interrupted: with what it finished, without what it was in the middle of.
+
+        Raises:
+            InputError: there is none, or it is of another machine, engine or protocol.
+            FileFormatError: it is no measurement file.
+            StorageError: the file cannot be written.
+        """
+        if not path.exists():
+            raise InputError(f"there is no interrupted calibration to continue ({path}); begin one without --resume")
+        earlier = _read(path)
+        for key in ("machine", "engine", "cores", "protocol"):
+            if earlier.header.get(key) != header.get(key):
+                raise InputError(
+                    f"{path} is of {key} {earlier.header.get(key)!r}, this is {header.get(key)!r}; begin again without --resume"
+                )
+        log = cls(path, earlier.header)
+        for key, rows in earlier.finished:
+            for row in rows:
+                log.add(row)
+            log.finish(key)
+        return log
+
+    def finish(self, key: str) -> None:
+        """Note that a stretch of work, all of whose measurements were added, is done."""
+        self._write({FINISHED: key})
+        self.done.add(key)
 
     def add(self, row: Measurement) -> None:
         """Store one measurement."""
@@ -99,26 +139,42 @@ def read_measurements(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
         InputError: the file cannot be read.
         FileFormatError: it is no measurement file; the message names the line.
     """
+    content = _read(path)
+    return content.header, [row for _, rows in content.finished for row in rows] + content.rows
+
+
+@dataclass(slots=True)
+class _Content:
+    """A measurement file: finished stretches with their rows, and rows of one that was not."""
+
+    header: dict[str, Any] = field(default_factory=dict)
+    finished: list[tuple[str, list[Measurement]]] = field(default_factory=list)
+    rows: list[Measurement] = field(default_factory=list)
+
+
+def _read(path: Path) -> _Content:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise FileFormatError(f"{path} is larger than {MAX_FILE_BYTES} bytes; it is no measurement file")
         lines = path.read_text("utf-8").splitlines() or [""]  # an empty file has no header
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read measurements {path}: {error}") from error
-    header: dict[str, Any] = {}
-    rows: list[Measurement] = []
+    content = _Content()
     for number, line in enumerate(lines, start=1):
         try:
             data = json.loads(line)
             if number == 1:
-                header = {name: data["header"][name] for name in HEADER_KEYS} | dict(data["header"])
+                content.header = {name: data["header"][name] for name in HEADER_KEYS} | dict(data["header"])
+            elif FINISHED in data:
+                content.finished.append((str(data[FINISHED]), content.rows))
+                content.rows = []
             else:
-                rows.append(_measurement(data))
+                content.rows.append(_measurement(data))
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines) and number > 1:
                 break
             raise FileFormatError(f"{path}, line {number}: not a measurement ({error})") from error
-    return header, rows
+    return content
 
 
 def _measurement(data: dict[str, Any]) -> Measurement:

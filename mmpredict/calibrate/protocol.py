@@ -1,10 +1,16 @@
-"""What a calibration measures. Measured models are the ``probe-`` shapes, which no real model has."""
+"""What a calibration measures. Measured models are the ``probe-`` shapes, which no real model has.
+
+Everything is measured in rounds, minutes apart, each in another order: a neighbour on the machine or heat then meets all models
+alike, and how far rounds are apart tells how steady the machine is.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from mmpredict.errors import InputError
+from mmpredict.errors import InputError, UnknownNameError
 from mmpredict.models.synthetic import PREFIX, SYNTHESISABLE
 
 NARROW = "probe-narrow"
@@ -13,6 +19,9 @@ DEEP = "probe-deep"
 LARGE = "probe-large"
 HEADS = "probe-heads"
 EXPERTS = "probe-experts"
+SMALL = "probe-small"
+
+CONTENTION = "contention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +30,9 @@ class Protocol:
 
     Attributes:
         weight_types: measured on the narrow probe, for their kernels.
-        shape_types: measured on the wide probe too, and the last of them on the deep and the large one, one with a large cache
-            and one with experts: they tell what belongs to layers, vocabulary, matrices, caches and memory, and how large the
-            error is from one shape to another.
+        shape_types: measured on the wide probe too, the first of them on a small one, and the last on the deep and the large
+            one, one with a large cache and one with experts: they tell what belongs to layers, vocabulary, matrices, caches and
+            memory, and how large the error is from one shape to another.
         prefill_tokens: prompt lengths at every number of threads [tokens], on the large probe only the first two; one of
             them should also be a number of concurrent sequences, or the fixed cost of a prompt cannot be told from that of
             a small batch.
@@ -33,11 +42,17 @@ class Protocol:
             the one with a large cache [tokens]; one of them more than a physical batch, or attention cannot be told from the
             matrices.
         decode_steps: steps per decode measurement [1].
-        repeats: of every decode, and of prefills but the long ones [1].
+        rounds: every measurement is made in each of them, on the large probe in the first only [1].
+        most_rounds: further ones until repeats agree, of what does not [1].
+        narrow_frac: half of the 80 % interval from which on they do [1].
+        limit_s: no round but the first begins anything after this time [s].
         company_s: how long servers are watched in company [s].
         alone_s: how long each is watched alone before [s].
-        spinning_episodes: fresh starts of the oversubscribed pair [1].
+        within_episodes, yielding_episodes, spinning_episodes: fresh starts of pairs with a core for each thread, with more threads
+            than cores that yield, and that spin, in each round [1].
     """
+
+    name: str = "quick"
 
     weight_types: tuple[str, ...] = ("q8_0", "q4_0", "q4_k", "q5_0", "q6_k", "f16")
     shape_types: tuple[str, ...] = ("q8_0", "q4_0")
@@ -46,10 +61,15 @@ class Protocol:
     decode_sequences: tuple[int, ...] = (1, 2, 4)
     depth_tokens: tuple[int, ...] = (512, 1536)
     decode_steps: int = 10
-    repeats: int = 3
+    rounds: int = 3
+    most_rounds: int = 3
+    narrow_frac: float = 0.02
+    limit_s: float = 540.0
     company_s: float = 2.0
     alone_s: float = 1.0
-    spinning_episodes: int = 3
+    within_episodes: int = 1
+    yielding_episodes: int = 1
+    spinning_episodes: int = 1
 
     def __post_init__(self) -> None:
         for name in (*self.weight_types, *self.shape_types):
@@ -59,23 +79,37 @@ class Protocol:
             raise InputError(f"shape types {self.shape_types} must be some of the weight types {self.weight_types}")
 
     @classmethod
-    def of_types(cls, weight_types: tuple[str, ...]) -> Protocol:
-        """The usual protocol for some weight types only.
+    def named(cls, name: str, weight_types: tuple[str, ...] = ()) -> Protocol:
+        """``quick``, ``full``, or ``contention``, which measures servers in company only.
+
+        Args:
+            name: of the protocol.
+            weight_types: measured instead of the protocol's own.
 
         Raises:
-            InputError: no type, or one that cannot be measured.
+            UnknownNameError: no such protocol.
+            InputError: a type that cannot be measured.
         """
+        if name not in _NAMED:
+            raise UnknownNameError("protocol", name, _NAMED)
+        protocol = replace(cls(name=name), **_NAMED[name])
         if not weight_types:
-            raise InputError(f"no weight type to measure; allowed: {', '.join(SYNTHESISABLE)}")
-        shared = tuple(name for name in cls().shape_types if name in weight_types)
-        return cls(weight_types=weight_types, shape_types=shared or weight_types[:1])
+            return protocol
+        shared = tuple(kind for kind in protocol.shape_types if kind in weight_types)
+        return replace(protocol, weight_types=weight_types, shape_types=shared or weight_types[:1])
+
+    @property
+    def company_only(self) -> bool:
+        """Whether servers alone are not measured: what company costs is added to measurements that there are."""
+        return self.name == CONTENTION
 
     @property
     def models(self) -> tuple[str, ...]:
         """Every model that is measured."""
         narrow = [f"{PREFIX}{NARROW}@{name}" for name in self.weight_types]
         wide = [f"{PREFIX}{WIDE}@{name}" for name in self.shape_types]
-        return (*narrow, *wide, *(f"{PREFIX}{probe}@{self.shape_types[-1]}" for probe in (DEEP, LARGE, HEADS, EXPERTS)))
+        others = (f"{PREFIX}{probe}@{self.shape_types[-1]}" for probe in (DEEP, LARGE, HEADS, EXPERTS))
+        return (*narrow, *wide, *others, f"{PREFIX}{SMALL}@{self.shape_types[0]}")
 
     @property
     def deep_models(self) -> tuple[str, ...]:
@@ -87,6 +121,22 @@ class Protocol:
     def pair(self) -> tuple[str, str]:
         """The two models that are measured in company."""
         return self.models[0], f"{PREFIX}{WIDE}@{self.shape_types[0]}"
+
+
+_NAMED: Mapping[str, Mapping[str, Any]] = {
+    "quick": {},
+    "full": {
+        "weight_types": SYNTHESISABLE,
+        "prefill_tokens": (4, 8, 16, 32, 64, 128),
+        "decode_sequences": (1, 2, 3, 4),
+        "most_rounds": 8,
+        "limit_s": 3600.0,
+        "yielding_episodes": 2,
+        "spinning_episodes": 3,
+    },
+    CONTENTION: {"company_s": 4.0, "alone_s": 2.0, "yielding_episodes": 2, "spinning_episodes": 5, "limit_s": 900.0},
+}
+"""What is different from ``quick``."""
 
 
 def thread_counts(cores: int) -> tuple[int, ...]:

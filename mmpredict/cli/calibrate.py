@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # their imports take longer than most commands
 app = typer.Typer(no_args_is_help=True, help="Measure this machine, and fit the cost model to what was measured.")
 app.command("import")(import_files)
 
+UNSTEADY_FRAC = 0.05
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 
 
@@ -29,7 +31,18 @@ def run(
             metavar="[SERVER]...", help="Running servers to measure: http://127.0.0.1:PORT (llama-server), ollama://TAG."
         ),
     ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            "--protocol",
+            help="quick: at most ten minutes; full: all types, until repeats agree; contention: adds servers in company only.",
+        ),
+    ] = "quick",
     types: Annotated[str, typer.Option("--types", help="Weight types to measure, separated by commas.")] = "",
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0.0, help="Time after which no further round of measurements begins.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a calibration that was interrupted.")] = False,
     measurements: Annotated[Path | None, typer.Option("--output", help="File for the raw measurements (JSON Lines).")] = None,
     hardware: Annotated[
         str | None, typer.Option("--hardware", help="Machine that this is (mmpredict hardware list), for servers on its GPU.")
@@ -40,13 +53,17 @@ def run(
 ) -> None:
     """Measure this machine and fit the cost model: with the embedded llama.cpp, or with servers that run already.
 
-    The embedded one takes five minutes and tells all that predictions of several models at once need. A running
-    server tells the speed of its model, in a minute or some; models measured before are fitted with it.
+    The embedded one takes up to ten minutes and tells all that predictions of several models at once need. Nothing else should
+    run meanwhile. A running server tells the speed of its model, in a minute or some; models measured before are fitted with it.
 
+    Example: mmpredict calibrate run --protocol quick
     Example: mmpredict calibrate run ollama://qwen2.5:7b http://127.0.0.1:8080 --hardware rtx-4090 --backend cuda
     """
+    from dataclasses import replace
+
     from mmpredict.calibrate.fit import fit
     from mmpredict.calibrate.protocol import Protocol
+    from mmpredict.calibrate.repeats import slowing_frac
     from mmpredict.calibrate.run import Calibration
     from mmpredict.calibrate.store import save_coefficients
     from mmpredict.errors import InputError
@@ -55,33 +72,50 @@ def run(
     if servers:
         from mmpredict.cli.calibrate_served import run_served
 
-        if types:
-            raise InputError("--types is for the embedded engine; a running server serves what it serves")
+        if types or minutes is not None or resume or protocol != "quick":
+            raise InputError(
+                "--protocol, --types, --minutes and --resume are for the embedded engine; a running server serves what it serves"
+            )
         run_served(servers, hardware or "this-machine", model, backend, measurements, as_json)
         return
     if hardware or backend or model:
         raise InputError("--hardware, --backend and --model are for running servers: http://127.0.0.1:PORT or ollama://TAG")
     wanted = tuple(dict.fromkeys(name.strip().lower() for name in types.split(",") if name.strip()))
-    protocol = Protocol.of_types(wanted) if wanted else Protocol()
-    calibration = Calibration(find_profile(), date.today().isoformat(), protocol)
+    chosen = Protocol.named(protocol, wanted)
+    if minutes is not None:
+        chosen = replace(chosen, limit_s=60.0 * minutes)
+    calibration = Calibration(find_profile(), date.today().isoformat(), chosen)
     warn_if_busy()
     with progress_bars() as bars:
-        path, rows = calibration.run(lambda label, fraction: bars("calibrating this machine", label, fraction), measurements)
+        path, rows = calibration.run(
+            lambda label, fraction: bars("calibrating this machine", label, fraction), measurements, resume
+        )
     coefficients = fit(calibration.header, rows, calibration.specs)
     stored = save_coefficients(coefficients)
     _show(coefficients, as_json)
+    if abs(slower := slowing_frac(rows)) > UNSTEADY_FRAC:
+        remark(
+            f"warning: the last round was {format_percent(abs(slower))} {'slower' if slower > 0 else 'quicker'} than the first: "
+            "heat, or other programs; predictions are as uncertain"
+        )
     remark(f"raw measurements: {path}; coefficients: {stored}")
 
 
 @app.command("fit")
 def fit_files(
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
-            metavar="FILE...",
+            metavar="[FILE]...",
             help="Benchmark files or imported rows of one machine, raw measurements of this one, or tables of speeds (CSV).",
         ),
-    ],
+    ] = None,
+    from_validation: Annotated[
+        bool, typer.Option("--from-validation", help="Correct this machine's calibration by the runs of past validations.")
+    ] = False,
+    since: Annotated[
+        str, typer.Option("--since", metavar="DATE", help="First day of these runs; the day of the calibration by default.")
+    ] = "",
     hardware: Annotated[
         str | None, typer.Option("--hardware", help="Machine that was measured (mmpredict hardware list); this one by default.")
     ] = None,
@@ -90,7 +124,7 @@ def fit_files(
     output: Annotated[Path | None, typer.Option("--output", help="Directory for the rates of tables and benchmarks.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit the cost model: to your own benchmarks, to raw measurements of an earlier run, or to tables of speeds of anyone.
+    """Fit the cost model: to your own benchmarks, raw measurements, tables of speeds of anyone, or runs of past validations.
 
     The content of the files decides. Benchmarks are of llama-bench and all that calibrate import reads; give those of a machine
     together, as a fit replaces the one before.
@@ -101,6 +135,16 @@ def fit_files(
     from mmpredict.cli.calibrate_published import fit_published
     from mmpredict.errors import InputError
 
+    if from_validation:
+        from mmpredict.cli.history import iso_date
+        from mmpredict.cli.live_fit import fit_from_validation
+
+        if files or hardware or model or backend or output:
+            raise InputError("--from-validation takes runs of this machine from the history, with --since and --json alone")
+        fit_from_validation(iso_date(since), as_json)
+        return
+    if not files or since:
+        raise InputError("give files to fit, or --from-validation (with --since DATE) for the runs of past validations")
     kinds = {held_by(path) for path in files}
     if kinds == {"benchmark"}:
         fit_benchmarks(files, hardware or "this-machine", model, backend, output, as_json)
@@ -184,6 +228,10 @@ def _show(coefficients: Coefficients, as_json: bool) -> None:
         f"threads of one server stacked on one core: {format_seconds(company.stacked_layer_s.value)} per layer and step, "
         f"chance {format_percent(company.stacked_probability)}",
     ]
+    if coefficients.correction is not None:
+        from mmpredict.cost.correction import correction_sentence
+
+        lines.append(correction_sentence(coefficients.correction))
     for line in lines:
         OUTPUT.print(line, highlight=False)
 

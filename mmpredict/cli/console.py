@@ -14,8 +14,8 @@ from rich.console import Console
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.console import RenderableType
     from rich.progress import Progress, TaskID
-    from rich.table import Table
 
 WIDE_COLUMNS = 110  # where there is no terminal whose width counts
 
@@ -57,7 +57,9 @@ def progress_bars() -> Iterator[Bars]:
         yield Bars(bars)
 
 
-def show_check(as_json: bool, document: dict[str, Any], table: Table, raw_path: Path, good: bool, out_of_tolerance: int) -> None:
+def show_check(
+    as_json: bool, document: dict[str, Any], table: RenderableType, raw_path: Path, good: bool, out_of_tolerance: int
+) -> None:
     """Show what ``mmpredict validate`` found, and leave with ``out_of_tolerance`` where it is not good."""
     if as_json:
         print_json({"schema_version": 1, **document, "within_tolerance": good})

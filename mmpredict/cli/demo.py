@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
+from mmpredict.cli.recording import keeper
 from mmpredict.units import format_percent
 
 
@@ -28,12 +29,13 @@ def demo(
 
     Example: mmpredict demo --output /tmp/demo
     """
-    from mmpredict.demo import run_demo
+    from mmpredict.demo import demo_scenario, run_demo
     from mmpredict.report.table import comparison_table
 
     warn_if_busy()
     with progress_bars() as bars:
-        result = run_demo(output, date.today().isoformat(), reuse_calibration, bars)
+        keep = keeper("demo", "demo", demo_scenario().digest, output)
+        result = run_demo(output, date.today().isoformat(), reuse_calibration, bars, keep)
     validation = result.validation
     if as_json:
         import json

@@ -18,6 +18,7 @@ def doctor() -> None:
     from mmpredict.cost.library import load_coefficients
     from mmpredict.hardware.library import find_profile
     from mmpredict.live.embedded import engine_build
+    from mmpredict.live.survey import find_engines
     from mmpredict.models.synthetic import cache_directory
     from mmpredict.saving import data_directory
 
@@ -33,6 +34,8 @@ def doctor() -> None:
     except MmpredictError as error:
         healthy = False
         _line("missing", str(error))
+    for found in find_engines():
+        _line("answers", " ".join(filter(None, (f"{found.kind}: {found.what}", found.where and f"({found.where})"))))
     _line("models", str(cache_directory()))
     _line("data", str(data_directory()))
     if not healthy:

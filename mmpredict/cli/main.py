@@ -8,7 +8,22 @@ from types import FrameType
 
 import typer
 
-from mmpredict.cli import calibrate, demo, doctor, documents, estimate, fit, hardware, models, recommend, scenario, sweep
+from mmpredict.cli import (
+    calibrate,
+    demo,
+    doctor,
+    documents,
+    estimate,
+    fit,
+    hardware,
+    history,
+    models,
+    recommend,
+    scenario,
+    suite,
+    sweep,
+    timeline,
+)
 from mmpredict.cli.console import remark
 from mmpredict.errors import MmpredictError
 
@@ -29,6 +44,9 @@ app.command("recommend")(recommend.recommend)
 app.command("sweep")(sweep.sweep)
 app.command("execute")(scenario.execute)
 app.command("validate")(scenario.validate)
+app.command("timeline")(timeline.timeline)
+app.command("suite")(suite.suite)
+app.command("history")(history.show_history)
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(hardware.app, name="hardware")
 app.add_typer(models.app, name="models")

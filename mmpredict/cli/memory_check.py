@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from mmpredict.cli.console import progress_bars, show_check
+from mmpredict.cli.recording import remember
 
 MEMORY = "memory"
 
@@ -19,6 +20,7 @@ def validate_memory(as_json: bool, output: Path | None, quick: bool, out_of_tole
     from mmpredict.report.memory import memory_table
     from mmpredict.results.memory import passed, summary
     from mmpredict.saving import data_directory
+    from mmpredict.validation.check_figures import memory_figures
     from mmpredict.validation.memory import run_checks
     from mmpredict.validation.memory_cases import QUICK_CASES, memory_cases
 
@@ -29,5 +31,6 @@ def validate_memory(as_json: bool, output: Path | None, quick: bool, out_of_tole
         rows = run_checks(
             cases, cache_directory() / "models", Path(logs), raw_path, lambda label, fraction: bars("checking", label, fraction)
         )
+    remember(MEMORY, raw_path, [(memory_figures(rows), None)])
     document = {"engine": engine_build(), "rows": [row.to_dict() for row in rows], "parts": summary(rows)}
     show_check(as_json, document, memory_table(rows), raw_path, passed(rows), out_of_tolerance)

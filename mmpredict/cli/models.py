@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark
+from mmpredict.cli.ollama_models import list_ollama
 from mmpredict.cli.served import model_of
 from mmpredict.units import format_bytes
 
@@ -21,11 +22,15 @@ Name = Annotated[
 def list_models(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="Only models whose name, architecture or source contains it.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False,
+    ollama: Annotated[bool, typer.Option("--ollama", help="The models of the running Ollama instead (OLLAMA_HOST).")] = False,
 ) -> None:
     """Known models: architecture, weights (of a mixture of experts also those that a token passes), kind, Ollama tag.
 
     Example: mmpredict models list qwen
     """
+    if ollama:
+        list_ollama(text, as_json)
+        return
     from mmpredict.models.catalog import CATALOG, uniform_spec
     from mmpredict.models.ollama import tags_of
     from mmpredict.models.quantization.weight_types import WEIGHT_TYPES

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark
+from mmpredict.cli.history import HISTORY, show_history
 from mmpredict.cli.memory_check import MEMORY, validate_memory
+from mmpredict.cli.recording import keeper, served_by
+from mmpredict.cli.scenarios_check import MAX_COUNT, SCENARIOS, ScenariosOptions, validate_scenarios
 from mmpredict.cli.serving_check import SERVING, validate_serving
 from mmpredict.cli.speed_check import SPEED, validate_speed
-from mmpredict.errors import EngineError
+from mmpredict.errors import EngineError, InputError, MmpredictError
 from mmpredict.saving import make_directory, save
-from mmpredict.units import format_percent
+
+if TYPE_CHECKING:
+    from mmpredict.results.records import Records
 
 OUT_OF_TOLERANCE = 4
 
@@ -47,7 +53,9 @@ def predict(
     Example: mmpredict predict scenario.toml --json
     """
     from mmpredict.api import forecast
+    from mmpredict.report.choice import choice_sentence
     from mmpredict.report.details import details_table, usage_lines
+    from mmpredict.report.html import write_page
     from mmpredict.report.perfetto import write_trace
     from mmpredict.report.table import prediction_table
     from mmpredict.report.timeline import draw_timeline
@@ -66,8 +74,9 @@ def predict(
     if output is not None:
         _write_json(found.to_dict(), output / "prediction.json")
         runs = [(p.strategy, p.records) for p in found.predictions]
-        draw_timeline(runs, output / "timeline.png", "predicted")
+        draw_timeline(runs, output / "timeline.png", "Predicted runs")
         write_trace(runs, output / "trace.json")
+        write_page(found.outcome(), output / "report.html")
     if as_json:
         print_json(found.to_dict())
     else:
@@ -80,11 +89,7 @@ def predict(
                 if waits(prediction.records):
                     OUTPUT.print(waits_table(prediction.records))
         if best.runner_up:
-            OUTPUT.print(
-                f"recommended: {best.strategy}; {best.runner_up} takes {format_percent(best.margin_frac, signed=True)}, and is "
-                f"slower in {format_percent(best.probability)} of the draws",
-                highlight=False,
-            )
+            OUTPUT.print(choice_sentence(found.choice), highlight=False)
     for warning in dict.fromkeys(warning for prediction in found.predictions for warning in prediction.warnings):
         remark(f"warning: {warning}")
     for strategy, reason in found.infeasible.items():
@@ -96,54 +101,70 @@ def predict(
 def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = None, limit: Limit = None) -> None:
     """Run every strategy of a scenario on real servers.
 
+    With --output, every row is in DIRECTORY/records.jsonl as soon as it exists; execution.json holds them all at the end, and those
+    so far if the run is broken off.
+
     Example: mmpredict execute scenario.toml --output runs/1
     """
     from mmpredict import api
     from mmpredict.report.table import summary_table
     from mmpredict.results.metrics import summarize
 
-    with progress_bars() as bars, _logs(output) as logs:
-        measured = api.execute(scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction))
-    summaries = {strategy: summarize(records) for strategy, records in measured.items()}
-    document = {
-        "schema_version": api.SCHEMA_VERSION,
-        "strategies": {
-            strategy: {"summary": summaries[strategy].to_dict(), "records": records.to_dict()}
-            for strategy, records in measured.items()
-        },
-    }
+    journal = None if output is None else output / "records.jsonl"
+    with _kept(journal), progress_bars() as bars, _logs(output) as logs:
+        measured = api.execute(
+            scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction), _warn, journal
+        )
+    document = _execution(measured)
     if output is not None:
         _write_json(document, output / "execution.json")
+    summaries = {strategy: summarize(records) for strategy, records in measured.items()}
     if as_json:
         print_json(document)
     else:
         OUTPUT.print(summary_table(list(summaries.items())))
-    _require_answers(sum(summary.failed for summary in summaries.values()))
+    _require_answers(measured.values())
 
 
 def validate(
     scenario: Annotated[
         Path,
-        typer.Argument(metavar="SCENARIO|memory|speed|serving", help="Scenario file (docs/scenario.md), or a word: our own cases."),
+        typer.Argument(
+            metavar="SCENARIO|WORD",
+            help="Scenario file (docs/scenario.md); memory, speed, serving, scenarios: our own cases; history: what was found.",
+        ),
     ],
     as_json: AsJson = False,
     output: Output = None,
     draws: Draws = None,
     seed: Seed = 0,
     limit: Limit = None,
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, max=1000, help="Real runs of each strategy, in rounds over all strategies.")
+    ] = 1,
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0.0, help="Largest median absolute error of the makespan; beyond it, exit code 4.")
     ] = 0.25,
     quick: Annotated[bool, typer.Option("--quick", help="With one of the words: a few cases only.")] = False,
+    count: Annotated[int | None, typer.Option("--count", min=1, max=MAX_COUNT, help="With scenarios: how many; 20.")] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", help="With scenarios: raw file to go on with.")] = None,
+    runs: Annotated[Path | None, typer.Option("--from", help="With scenarios: raw file to predict anew, nothing is run.")] = None,
 ) -> None:
     """Predict, run the real thing, and show how far off the prediction was.
 
     Of a scenario every strategy is run; `mmpredict validate memory` holds predicted sizes against the buffers of real servers,
-    `mmpredict validate speed` predicted speeds against servers with one model each that the calibration did not measure, and
-    `mmpredict validate serving` predicted latencies against servers under load, together, and loaded again.
+    `mmpredict validate speed` predicted speeds against servers with one model each that the calibration did not measure,
+    `mmpredict validate serving` predicted latencies against servers under load, together, and loaded again, and
+    `mmpredict validate scenarios` everything, in random scenarios of several models. What was found is kept: `mmpredict history`
+    shows it, and `mmpredict calibrate fit --from-validation` learns from it.
 
-    Example: mmpredict validate scenario.toml --tolerance 0.2
+    Example: mmpredict validate scenario.toml --repeat 3 --tolerance 0.2
     """
+    if str(scenario) != SCENARIOS and (count is not None or resume is not None or runs is not None):
+        raise InputError(f"--count, --resume and --from go with `mmpredict validate {SCENARIOS}` only")
+    if str(scenario) == HISTORY:
+        show_history(as_json=as_json)
+        return
     if str(scenario) == MEMORY:
         validate_memory(as_json, output, quick, OUT_OF_TOLERANCE)
         return
@@ -153,27 +174,42 @@ def validate(
     if str(scenario) == SERVING:
         validate_serving(as_json, output, quick, OUT_OF_TOLERANCE)
         return
+    if str(scenario) == SCENARIOS:
+        validate_scenarios(as_json, output, ScenariosOptions(count, seed, quick, resume, runs, draws), OUT_OF_TOLERANCE)
+        return
     from mmpredict import api
+    from mmpredict.report.html import write_page
+    from mmpredict.report.request_comparison import requests_table, verdict
     from mmpredict.report.table import comparison_table
     from mmpredict.report.timeline import draw_comparison
+    from mmpredict.scenario import read_scenario
 
+    question = read_scenario(scenario)
     with progress_bars() as bars, _logs(output) as logs:
         found = api.validate(
-            scenario, logs, draws, seed, limit, lambda label, fraction: bars("running the real thing", label, fraction)
+            question,
+            logs,
+            draws,
+            seed,
+            limit,
+            lambda label, fraction: bars("running the real thing", label, fraction),
+            remark=_warn,
+            repeats=repeat,
+            keep=keeper("scenario", scenario.stem, question.digest, output, served_by(question.engine)),
         )
     if output is not None:
         _write_json(found.to_dict(), output / "validation.json")
         draw_comparison(found.comparisons, output / "timeline.png")
+        write_page(found.outcome(), output / "report.html")
     if as_json:
         print_json(found.to_dict())
     else:
         OUTPUT.print(comparison_table(found.comparisons, found.forecast.recommendation.strategy))
-    _require_answers(sum(comparison.measured.failed for comparison in found.comparisons))
+        if any(comparison.requests for comparison in found.comparisons):
+            OUTPUT.print(requests_table(found.comparisons))
+    _require_answers(records for comparison in found.comparisons for records in comparison.runs)
+    remark(verdict(found.comparisons, tolerance))
     if not found.median_error_frac <= tolerance:
-        remark(
-            f"out of tolerance: median absolute error of the makespan {format_percent(found.median_error_frac)}, allowed "
-            f"{format_percent(tolerance)}"
-        )
         raise typer.Exit(OUT_OF_TOLERANCE)
 
 
@@ -187,11 +223,47 @@ def _logs(output: Path | None) -> Iterator[Path]:
         yield Path(directory)
 
 
+def _warn(text: str) -> None:
+    remark(f"warning: {text}")
+
+
 def _write_json(document: dict[str, Any], path: Path) -> None:
     make_directory(path.parent)
     save((json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(), path)
 
 
-def _require_answers(failed: int) -> None:
-    if failed:
-        raise EngineError(f"{failed} requests failed; the records say why (column status)")
+def _execution(measured: Mapping[str, Records], interrupted: bool = False) -> dict[str, Any]:
+    """What ``execute`` found, as plain data."""
+    from mmpredict.results.metrics import summarize
+
+    strategies = {
+        strategy: {"summary": summarize(records).to_dict(), "records": records.to_dict()} for strategy, records in measured.items()
+    }
+    return {"schema_version": 1, "interrupted": interrupted, "strategies": strategies}
+
+
+@contextmanager
+def _kept(journal: Path | None) -> Iterator[None]:
+    """If a run is broken off, leave what its journal holds in ``execution.json`` too, where the disk has room for it."""
+    if journal is not None:
+        with suppress(OSError):
+            journal.unlink()  # an earlier run's is not what this one leaves
+        journal = None if journal.exists() else journal
+    try:
+        yield
+    except BaseException:
+        if journal is not None and journal.exists():
+            from mmpredict.live.journal import read_journal
+            from mmpredict.results.energy import share_energy
+
+            with suppress(MmpredictError):
+                found = {strategy: share_energy(records) for strategy, records in read_journal(journal).items()}
+                _write_json(_execution(found, interrupted=True), journal.with_name("execution.json"))
+        raise
+
+
+def _require_answers(runs: Iterable[Records]) -> None:
+    failures = Counter(row.status for records in runs for row in records.requests if row.status != "ok")
+    if failures:
+        told = ", ".join(f"{count} {status}" for status, count in failures.most_common())
+        raise EngineError(f"{failures.total()} requests failed ({told}); the records say why (columns status and detail)")

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from mmpredict.cli.console import progress_bars, show_check, warn_if_busy
+from mmpredict.cli.recording import remember
 
 SERVING = "serving"
 REPEATS = 2
@@ -25,6 +26,7 @@ def validate_serving(as_json: bool, output: Path | None, quick: bool, out_of_tol
     from mmpredict.report.serving_check import serving_check_table
     from mmpredict.results.serving_check import passed, summary
     from mmpredict.saving import data_directory
+    from mmpredict.validation.check_figures import serving_runs
     from mmpredict.validation.serving import run_cases, serving_cases, serving_specs
 
     require_engine()
@@ -37,6 +39,7 @@ def validate_serving(as_json: bool, output: Path | None, quick: bool, out_of_tol
         memory_bytes = profile.cpu_memory.usable_bytes.value
         repeats = 1 if quick else REPEATS
         rows = run_cases(cases, own, memory_bytes, repeats, Path(logs), raw_path, lambda label, part: bars("checking", label, part))
+    remember(SERVING, raw_path, serving_runs(cases, rows, raw_path))
     parts = {"rows": [row.to_dict() for row in rows], "groups": summary(rows)}
     document = {"engine": own.engine, "calibrated_on": own.measured_on, **parts}
     show_check(as_json, document, serving_check_table(rows), raw_path, passed(rows), out_of_tolerance)

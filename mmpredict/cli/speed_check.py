@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from mmpredict.cli.console import progress_bars, show_check, warn_if_busy
+from mmpredict.cli.recording import remember
 
 SPEED = "speed"
 
@@ -25,6 +26,7 @@ def validate_speed(as_json: bool, output: Path | None, quick: bool, out_of_toler
     from mmpredict.report.speed_check import speed_check_table
     from mmpredict.results.speed_check import passed, summary
     from mmpredict.saving import data_directory, make_directory
+    from mmpredict.validation.check_figures import speed_figures
     from mmpredict.validation.speed import QUICK_MODELS, run_checks, speed_models
 
     require_engine()
@@ -35,6 +37,7 @@ def validate_speed(as_json: bool, output: Path | None, quick: bool, out_of_toler
     with progress_bars() as bars, tempfile.TemporaryDirectory(prefix="mmpredict-") as logs:
         directory = make_directory(cache_directory() / "models")
         rows = run_checks(models, own, directory, Path(logs), raw_path, lambda label, fraction: bars("checking", label, fraction))
+    remember(SPEED, raw_path, [(speed_figures(rows), None)])
     parts = {"rows": [row.to_dict() for row in rows], "phases": summary(rows)}
     document = {"engine": own.engine, "calibrated_on": own.measured_on, **parts}
     show_check(as_json, document, speed_check_table(rows), raw_path, passed(rows), out_of_tolerance)

@@ -43,6 +43,7 @@ def sweep(
     Example: mmpredict sweep scenario.toml --key load[0].rate_per_s=0.1:2:10 --output curve.png --output curve.csv
     """
     from mmpredict import api
+    from mmpredict.answers import SCHEMA_VERSION
     from mmpredict.report.curves import FORMATS
     from mmpredict.report.sweep import sweep_lines, sweep_table
     from mmpredict.scenario import read_scenario
@@ -65,7 +66,7 @@ def sweep(
             )  # fmt: skip
     else:
         found = api.sweep(question, name, values, draws=draws, seed=seed, workers=workers)
-    document = {"schema_version": api.SCHEMA_VERSION, **found.to_dict()}
+    document = {"schema_version": SCHEMA_VERSION, **found.to_dict()}
     for path in output or ():
         _write(found, document, path)
     if as_json:

@@ -1,5 +1,6 @@
-"""Interfaces that earlier guides described, kept by name; see docs/design.md for what differs."""
+"""Interfaces that earlier guides described, kept by name; see docs/guide_interface.md for what differs."""
 
+from mmpredict.compat.multi_model_predictor import MultiModelPredictor
 from mmpredict.compat.performance_predictor import PerformancePredictor
 
-__all__ = ["PerformancePredictor"]
+__all__ = ["MultiModelPredictor", "PerformancePredictor"]

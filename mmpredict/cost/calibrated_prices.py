@@ -11,7 +11,7 @@ from mmpredict.cost.contention import Phase
 from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.prices import StepPrices
 from mmpredict.cost.rates.attention import attention_layers, is_cached
-from mmpredict.cost.step import CELL_TYPE, StepCost, StepFeatures, attention_macs, batch_features, decode_features
+from mmpredict.cost.step import CELL_TYPE, StepCost, StepFeatures, attention_macs, batch_features, decode_features, masking_heads
 from mmpredict.models.spec import ModelSpec
 
 _DECODE = -1  # in the place of the tokens sampled in a batch
@@ -45,15 +45,15 @@ class CalibratedPrices(StepPrices):
         self._passes_s = {} if passes_s is None else passes_s
         self._spec = spec
         self._bracket = _bracket(coefficients, threads)
-        self._prefill, self._decode = factors["prefill"], factors["decode"]
+        self._prefill = factors["prefill"] * self._between(lambda cost: cost.coefficients.prefill_times(spec.name))
+        self._decode = factors["decode"] * self._between(lambda cost: cost.coefficients.decode_times(spec.name))
         self.begun_s = self._prefill * self._between(lambda cost: cost.coefficients.prompt_s)
         self._prompt_mac_s = self._prefill * self._between(lambda cost: cost.coefficients.attention_prefill_s)
         widths = dict(spec.attention_widths)
         cell_bytes = dict.fromkeys(widths, 0.0)
         for layers in attention_layers(spec.shape):
             cell_bytes[layers.limit] += layers.cell_bytes(CELL_TYPE, CELL_TYPE)
-        heads = sum(layers.count * layers.heads for layers in attention_layers(spec.shape) if math.isinf(layers.limit))
-        self.masked_cell_s = self._decode * heads * self._between(lambda cost: cost.coefficients.masked_head_s)
+        self.masked_cell_s = self._decode * masking_heads(spec) * self._between(lambda cost: cost.coefficients.masked_head_s)
         self.limits = tuple(widths)
         plain = self.limits == (math.inf,) and is_cached(spec.shape)
         self._plain_width = widths[math.inf] if plain else 0.0  # of models that see everything before, in every layer

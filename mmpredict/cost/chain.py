@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from mmpredict.cost.calibrated_prices import CalibratedPrices
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import Contention, Demand, Phase, is_yielding
+from mmpredict.cost.correction import correction_sentence
 from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw, draw_contention
-from mmpredict.cost.loading import load_s
+from mmpredict.cost.loading import load_s, unload_s
 from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.cost.prices import StepPrices
@@ -75,6 +76,7 @@ class InstanceCost:
         scale = draw.factor(f"memory of {spec.name}", coefficients.memory.log_spread)
         self.memory = memory.host.scaled(scale)
         self.program_bytes = scale * EMBEDDED.shared_bytes
+        self.unload_s = machine * unload_s(spec, self._kv_cache_bytes, coefficients.loading)
 
     def load_s(self, cold: bool) -> float:
         """Time from process start to ready [s]."""
@@ -82,7 +84,9 @@ class InstanceCost:
 
     def load_demand(self, solo_s: float, cold: bool) -> Demand:
         """See ``ServerCost``."""
-        reading_s = self._load_factor * self._coefficients.loading.cold_byte_s * self.spec.weight_bytes if cold else 0.0
+        own = self._coefficients.loading
+        byte_s = self._load_factor * own.factor_of.get(self.spec.name, 1.0) * own.cold_byte_s
+        reading_s = byte_s * self.spec.weight_bytes if cold else 0.0
         return Demand("load", 1, False, solo_s, 0.0, False, disk=min(1.0, reading_s / solo_s) if solo_s else 0.0)
 
     def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
@@ -167,6 +171,7 @@ class CalibratedSource:
         self.provenance = (
             f"coefficients fitted on {coefficients.measured_on} from {coefficients.measurements} measurements of "
             f"{coefficients.machine} with {coefficients.engine}",
+            *([correction_sentence(coefficients.correction)] if coefficients.correction else []),
         )
 
     def costs(self, draw: Draw) -> CostModel:

@@ -26,6 +26,10 @@ def _both_phases(values: _ByPhase) -> _ByPhase:
     return values
 
 
+Factor = Annotated[float, Field(gt=0)]
+Threads = Annotated[int, Field(ge=1)]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -75,6 +79,8 @@ class StepCoefficients(_Frozen):
         cache_bytes: weights that the processor's caches hold from one step to the next [bytes].
         bandwidth_bytes_per_s: at which the other weights come from memory at best [bytes/s].
         kernels: weight type → time per weight.
+        prefill_factor, decode_factor: what real runs made of the time of prompts and of decode steps (``Correction``) [1].
+        prefill_of, decode_of: model → what they made of it besides, where that model was run [1].
     """
 
     layer_s: float = Field(ge=0)
@@ -88,6 +94,18 @@ class StepCoefficients(_Frozen):
     cache_bytes: float = Field(ge=0)
     bandwidth_bytes_per_s: float = Field(gt=0)
     kernels: dict[str, Kernel] = Field(min_length=1)
+    prefill_factor: float = Field(default=1.0, gt=0)
+    decode_factor: float = Field(default=1.0, gt=0)
+    prefill_of: dict[str, Factor] = Field(default_factory=dict)
+    decode_of: dict[str, Factor] = Field(default_factory=dict)
+
+    def prefill_times(self, model: str) -> float:
+        """What real runs make of the time of a model's prompts [1]."""
+        return self.prefill_factor * self.prefill_of.get(model, 1.0)
+
+    def decode_times(self, model: str) -> float:
+        """What real runs make of the time of a model's decode steps [1]."""
+        return self.decode_factor * self.decode_of.get(model, 1.0)
 
 
 class ContentionCoefficients(_Frozen):
@@ -118,6 +136,9 @@ class LoadCoefficients(_Frozen):
         vocabulary_s: per entry of the vocabulary [s].
         cold_byte_s: additionally per byte when the file must come from storage [s/byte].
         log_spread: of a load's duration [1].
+        unload_s: ending a server, whose memory is free then [s].
+        unload_byte_s: additionally per byte of memory of its own [s/byte].
+        factor_of: model → what real runs made of its loads (``Correction``) [1].
     """
 
     start_s: float = Field(ge=0)
@@ -126,6 +147,9 @@ class LoadCoefficients(_Frozen):
     vocabulary_s: float = Field(ge=0)
     cold_byte_s: float = Field(ge=0)
     log_spread: float = Field(ge=0)
+    unload_s: float = Field(default=0.0, ge=0)
+    unload_byte_s: float = Field(default=0.0, ge=0)
+    factor_of: dict[str, Factor] = Field(default_factory=dict)
 
 
 class MemoryCoefficients(_Frozen):
@@ -136,6 +160,39 @@ class MemoryCoefficients(_Frozen):
     """
 
     log_spread: float = Field(ge=0)
+
+
+class Correction(_Frozen):
+    """What real runs changed in a calibration (``cost.correction``); kept so that it can be seen, and taken back.
+
+    Attributes:
+        learnt_on: date on which it was fitted (ISO).
+        first, last: dates of the runs (ISO).
+        runs, rounds: how many there were, and in how many rounds [1].
+        models: models that were run.
+        prefill, decode: number of threads of the runs → factor of the time of prompts and of decode steps, whatever the model [1].
+        prefill_of, decode_of: number of threads → model → its own factor besides [1].
+        load, load_of: factor of the time of loads, and model → its own besides [1].
+        request: factor of what a request costs besides [1].
+        calibrated_log_spread: ``machine_log_spread`` before.
+        errors: median absolute error on rounds that were left out, before and after: metric → fraction.
+    """
+
+    learnt_on: str
+    first: str
+    last: str
+    runs: int = Field(ge=1)
+    rounds: int = Field(ge=1)
+    models: tuple[str, ...]
+    prefill: dict[Threads, Factor] = Field(default_factory=dict)
+    decode: dict[Threads, Factor] = Field(default_factory=dict)
+    prefill_of: dict[Threads, dict[str, Factor]] = Field(default_factory=dict)
+    decode_of: dict[Threads, dict[str, Factor]] = Field(default_factory=dict)
+    load: Factor = 1.0
+    load_of: dict[str, Factor] = Field(default_factory=dict)
+    request: Factor = 1.0
+    calibrated_log_spread: float = Field(ge=0)
+    errors: dict[str, float] = Field(default_factory=dict)
 
 
 class Coefficients(_Frozen):
@@ -153,6 +210,7 @@ class Coefficients(_Frozen):
         machine_log_spread: drift of the whole machine's speed between runs.
         model_log_spread: error from one model to another, by ``prefill`` and ``decode``.
         errors: what the fit leaves, for people: metric → fraction.
+        correction: what real runs changed in it since; all other numbers have it in them already.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -171,6 +229,7 @@ class Coefficients(_Frozen):
     loading: LoadCoefficients
     memory: MemoryCoefficients
     errors: dict[str, float] = Field(default_factory=dict)
+    correction: Correction | None = None
 
 
 def read_coefficients(path: Path) -> Coefficients:

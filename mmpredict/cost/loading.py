@@ -36,7 +36,13 @@ def load_s(spec: ModelSpec, kv_cache_bytes: float, cold: bool, coefficients: Loa
     """
     own = coefficients
     per_unit = (own.start_s, own.mapped_byte_s, own.private_byte_s, own.vocabulary_s, own.cold_byte_s)
-    return sum(amount * cost for amount, cost in zip(load_features(spec, kv_cache_bytes, cold), per_unit, strict=True))
+    plain = sum(amount * cost for amount, cost in zip(load_features(spec, kv_cache_bytes, cold), per_unit, strict=True))
+    return own.factor_of.get(spec.name, 1.0) * plain
+
+
+def unload_s(spec: ModelSpec, kv_cache_bytes: float, coefficients: LoadCoefficients) -> float:
+    """Time until an ended server's memory is free (arguments as ``load_s``) [s]."""
+    return coefficients.unload_s + coefficients.unload_byte_s * (repacked_bytes(spec) + kv_cache_bytes)
 
 
 @dataclass(frozen=True, slots=True)

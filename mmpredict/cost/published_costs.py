@@ -91,6 +91,7 @@ class PublishedServer:
         scale = draw.factor(f"memory of {name}", served.memory_log_spread)
         self.memory = served.memory.scaled(scale)
         self.program_bytes = scale * served.program_bytes
+        self.unload_s = 0.0
         self.device_bytes = scale * served.device_bytes
         self.stacked = False
 

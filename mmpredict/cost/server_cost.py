@@ -22,6 +22,7 @@ class ServerCost(Protocol):
         program_bytes: pages of program and libraries within that, which servers of one engine share [bytes].
         device_bytes: what it takes of a GPU's own memory [bytes].
         stacked: whether its threads fall onto one core in company.
+        unload_s: from its end until its memory is free; 0 where nobody measured it [s].
     """
 
     prices: StepPrices
@@ -29,6 +30,7 @@ class ServerCost(Protocol):
     program_bytes: float
     device_bytes: float
     stacked: bool
+    unload_s: float
 
     def load_s(self, cold: bool) -> float:
         """Time from process start to ready; ``cold``: the file comes from storage [s]."""

@@ -9,6 +9,7 @@ A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts
       + attention_s · MACs                          Σ_layers (key + value width of all heads) · Σ_tokens depth
       + cell_byte_s · cache                         keys and values that decoding sequences read
       + written_s · tokens · numbers                 what operations write for each other: norms, positions, activations, sums
+      + masked_head_s · tokens · cells · heads       cells of other sequences in the same cache, which attention passes over
 
     k_type(n) = (1 − f) · c_type(n) + f · max(c_type(n), bytes per weight / bandwidth),   f = max(0, 1 − cache / B)
 
@@ -20,6 +21,7 @@ between two scheduling events is summed in closed form.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,6 +52,7 @@ class StepFeatures:
         decode_macs, prefill_macs: attention multiply-accumulates [1].
         cell_bytes: keys and values that decoding reads [bytes].
         written: numbers that operations write for each other, of all tokens [1].
+        masked: cells of other sequences that tokens pass over, times attention's heads, of all tokens [1].
         weights: (weight type, tokens of the step) → weights evaluated [1]; those of experts have a type of their own.
     """
 
@@ -62,6 +65,7 @@ class StepFeatures:
     cell_bytes: float
     written: float
     weights: dict[tuple[str, int], float]
+    masked: float = 0.0
 
 
 def attention_macs(spec: ModelSpec, first_depth: float, tokens: float) -> float:
@@ -150,6 +154,11 @@ def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int) -> Ste
     )
 
 
+def masking_heads(spec: ModelSpec) -> int:
+    """Heads, of all layers that see everything before a token, which pass over cells of other sequences [1]."""
+    return sum(layers.count * layers.heads for layers in attention_layers(spec.shape) if math.isinf(layers.limit))
+
+
 def far_fraction(features: StepFeatures, cache_bytes: float) -> float:
     """Share of a pass's weights that caches cannot hold until the next pass [1]."""
     return max(0.0, 1.0 - cache_bytes / features.pass_bytes) if features.pass_bytes else 0.0
@@ -224,6 +233,7 @@ class StepCost:
             + own.attention_prefill_s * features.prefill_macs
             + own.cell_byte_s * features.cell_bytes
             + own.written_s * features.written
+            + own.masked_head_s * features.masked
             + sum(weights * self._limited_s(*key, far) for key, weights in features.weights.items())
         )
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from mmpredict.hardware.found_gpu import FoundGpu, Sighting
+from mmpredict.hardware.sysfs import number, text
 from mmpredict.hardware.tool import plain
 from mmpredict.units import GIB
 
@@ -40,7 +41,7 @@ def look_for_amd(root: Path = Path("/")) -> Sighting:
         if not re.fullmatch(r"card\d+", card.name):  # card0-HDMI-A-1 is an outlet of card0
             continue
         device = card / "device"
-        vendor = _read(device / "vendor")
+        vendor = text(device / "vendor")
         if vendor == AMD:
             gpu = _read_gpu(device)
             if gpu is None:
@@ -48,22 +49,32 @@ def look_for_amd(root: Path = Path("/")) -> Sighting:
             else:
                 gpus.append(gpu)
         elif vendor == INTEL:
-            not_seen.append(f"Intel GPU {card.name} ({plain(_read(device / 'device'), 20)}): its memory and speed are not read.")
+            not_seen.append(f"Intel GPU {card.name} ({plain(text(device / 'device'), 20)}): its memory and speed are not read.")
         elif vendor and vendor != NVIDIA:
             not_seen.append(f"Display device {card.name} of vendor {plain(vendor, 20)}: not described.")
     return Sighting(tuple(gpus), tuple(not_seen))
 
 
+def is_integrated(device: Path) -> bool:
+    """Whether a GPU is part of a processor: by its number, or by little memory of its own that its driver does not watch.
+
+    Args:
+        device: its directory, ``/sys/class/drm/cardN/device``.
+    """
+    own, reach = _bytes(device / "mem_info_vram_total") or 0, _bytes(device / "mem_info_gtt_total") or 0
+    looks_integrated = not (device / "mem_busy_percent").exists() and (own < SMALLEST_CARD_BYTES or reach > own)
+    return text(device / "device").lower() in _INTEGRATED or looks_integrated
+
+
 def _read_gpu(device: Path) -> FoundGpu | None:
-    number = _read(device / "device").lower()
+    device_number = text(device / "device").lower()
     own, used = _bytes(device / "mem_info_vram_total"), _bytes(device / "mem_info_vram_used")
     reach, reach_used = _bytes(device / "mem_info_gtt_total"), _bytes(device / "mem_info_gtt_used")
     if own is None:
         return None
-    looks_integrated = not (device / "mem_busy_percent").exists() and (own < SMALLEST_CARD_BYTES or (reach or 0) > own)
-    integrated = number in _INTEGRATED or looks_integrated
-    name = plain(_read(device / "product_name")) or _NAMES.get(number) or f"AMD GPU {plain(number, 20)}"
-    notes = () if number in _NAMES else (f"{name}: taken for {'an integrated GPU' if integrated else 'a card'}.",)
+    integrated = is_integrated(device)
+    name = plain(text(device / "product_name")) or _NAMES.get(device_number) or f"AMD GPU {plain(device_number, 20)}"
+    notes = () if device_number in _NAMES else (f"{name}: taken for {'an integrated GPU' if integrated else 'a card'}.",)
     return FoundGpu(
         model=name,
         source="amdgpu driver (sysfs)",
@@ -77,12 +88,5 @@ def _read_gpu(device: Path) -> FoundGpu | None:
 
 
 def _bytes(path: Path) -> int | None:
-    text = _read(path)
-    return int(text) if text.isdecimal() and len(text) < 20 and int(text) <= MAX_BYTES else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", errors="replace").strip()
-    except OSError:
-        return ""
+    size = number(path)
+    return int(size) if 0 <= size <= MAX_BYTES else None

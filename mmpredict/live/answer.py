@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from mmpredict.live.failure import FailureReason, RequestFailure
+from mmpredict.live.failure import FailureReason, RequestFailure, tells_of_memory
 from mmpredict.units import MIB
 
 MAX_LINE_BYTES = MIB
@@ -30,13 +30,15 @@ class Completion:
         first_token_s, last_token_s: when the first and the last token arrived [s].
         token_times_s: arrival of every event that carried tokens [s]; fewer than ``output_tokens`` where the server held
             back a token whose text was not yet complete UTF-8.
-        output_tokens: tokens generated; fewer than asked for if ``truncated``.
-        prompt_tokens: tokens of the whole prompt.
-        cached_tokens: those of them that were not computed again.
-        prompt_s, generation_s: the server's own measure of both phases; the first token belongs to the prompt phase [s].
+        output_tokens: tokens generated; fewer than asked for if ``truncated``, or if the model ended its answer itself.
+        prompt_tokens: tokens of the whole prompt, -1 if the server does not say.
+        cached_tokens: those of them that were not computed again, -1 if the server does not say.
+        prompt_s, generation_s: the server's own measure of both phases, ``nan`` if it has none; the first token belongs to the
+            prompt phase [s].
         slot: the server's slot that did the work, -1 if it does not say.
-        truncated: the context was full before all tokens were generated.
+        truncated: the context was full before all tokens were generated, or the server cut the answer off.
         tokens: numbers of the tokens generated, where the server was asked for them.
+        texts: the text of every event that carried tokens, where tokens have no numbers and the server was asked for them.
     """
 
     sent_s: float
@@ -51,6 +53,7 @@ class Completion:
     slot: int
     truncated: bool
     tokens: tuple[int, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 def read_answer(
@@ -75,10 +78,10 @@ def read_answer(
     times: list[float] = []
     tokens: list[int] = []
     counted = 0
-    for now_s, line in _lines(chunks):
+    for now_s, line in lines(chunks):
         if now_s > sent_s + timeout_s:
             raise RequestFailure(FailureReason.TIMEOUT, f"no complete answer after {timeout_s:g} s")
-        event = _event(line)
+        event = event_of(line)
         if event is None:
             continue
         if event.get("stop") is True:
@@ -98,11 +101,11 @@ def read_answer(
 
 def rejection(status: int, body: bytes) -> RequestFailure:
     """The failure that an HTTP status other than 200 stands for; ``body`` is what came with it."""
-    answer = _json_object(body)
-    return _reported(None if answer is None else answer.get("error"), status, body)
+    answer = json_object(body)
+    return reported(None if answer is None else answer.get("error"), status, body)
 
 
-def _reported(error: Any, status: int, raw: bytes) -> RequestFailure:
+def reported(error: Any, status: int, raw: bytes) -> RequestFailure:
     """The failure that the server reports; a code within its report overrides the HTTP status."""
     message = error
     if isinstance(error, dict):
@@ -110,7 +113,9 @@ def _reported(error: Any, status: int, raw: bytes) -> RequestFailure:
         message = error.get("message")
     text = message if isinstance(message, str) else raw.decode(errors="replace")
     reason = FailureReason.SERVER_ERROR
-    if status == HTTP_UNAVAILABLE and "loading model" in text.lower():
+    if tells_of_memory(text):
+        reason = FailureReason.OUT_OF_MEMORY
+    elif status == HTTP_UNAVAILABLE and "loading model" in text.lower():
         reason = FailureReason.REFUSED
     elif status in (HTTP_TOO_MANY_REQUESTS, HTTP_UNAVAILABLE):
         reason = FailureReason.QUEUE_FULL
@@ -119,8 +124,11 @@ def _reported(error: Any, status: int, raw: bytes) -> RequestFailure:
     return RequestFailure(reason, text or f"HTTP status {status}")
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[float, bytes]]:
-    """Lines with the time of their arrival; an empty one for a chunk without an end of line, so that time is looked at."""
+def lines(chunks: Iterable[bytes]) -> Iterator[tuple[float, bytes]]:
+    """Lines of a streamed answer with the time of their arrival.
+
+    A chunk without an end of line gives an empty one, so that time is looked at.
+    """
     pending = bytearray()
     for chunk in chunks:
         now_s = perf_counter()
@@ -133,25 +141,31 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[float, bytes]]:
         pending = bytearray(lines[-1]) if lines[-1] is not pending else pending
 
 
-def _event(line: bytes) -> dict[str, Any] | None:
+def event_of(line: bytes) -> dict[str, Any] | None:
     """The object that a line carries; ``None`` for an empty line and for a comment, such as llama-server's ping."""
     if not line.strip() or line.startswith(b":"):
         return None
     name, _, text = line.partition(b":")
-    event = _json_object(text) if name in (b"data", b"error") else None
+    event = json_object(text) if name in (b"data", b"error") else None
     if event is None:
         raise RequestFailure(FailureReason.SERVER_ERROR, f"not an event: {line[:200].decode(errors='replace')}")
     if "error" in event or name == b"error":
-        raise _reported(event.get("error"), HTTP_INTERNAL_ERROR, text)
+        raise reported(event.get("error"), HTTP_INTERNAL_ERROR, text)
     return event
 
 
-def _json_object(text: bytes) -> dict[str, Any] | None:
+def json_object(text: bytes) -> dict[str, Any] | None:
+    """The JSON object that ``text`` is; ``None`` if it is something else."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def usable_number(value: object) -> float | None:
+    """``value`` if it can be a count or a duration."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MAX_TIMING else None
 
 
 def _completion(
@@ -160,8 +174,8 @@ def _completion(
     timings = event.get("timings")
     numbers: dict[str, float] = {}
     for key in TIMING_FIELDS:
-        value = timings.get(key) if isinstance(timings, dict) else None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MAX_TIMING:
+        value = usable_number(timings.get(key)) if isinstance(timings, dict) else None
+        if value is None:
             raise RequestFailure(FailureReason.SERVER_ERROR, f"the server's timings lack a usable {key}")
         numbers[key] = value
     output_tokens, cached_tokens = int(numbers["predicted_n"]), int(numbers["cache_n"])

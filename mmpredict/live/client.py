@@ -1,32 +1,35 @@
-"""Timed completions from a llama.cpp server. The only file that imports httpx2; import it where it is used."""
+"""Timed completions from servers of this machine."""
 
 from __future__ import annotations
 
-import errno
 import json
-from collections.abc import Callable, Sequence
-from time import perf_counter
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
 
-import httpx2
 import numpy as np
 
 from mmpredict.errors import InputError
 from mmpredict.live.answer import Completion, read_answer, rejection
+from mmpredict.live.exchange import Exchange
 from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.units import KIB, MIB
 
-__all__ = ["Completion", "CompletionClient", "unique_prompt"]
+__all__ = ["Completion", "CompletionClient", "Reader", "unique_prompt"]
+
+Reader = Callable[[Iterable[bytes], float], Completion]
+"""Reads an answer: its body's bytes as they arrive, and when the request was sent [s]."""
 
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 MAX_ERROR_BYTES = 64 * KIB
 MAX_ANSWER_BYTES = 64 * MIB  # with its vocabulary, a model description of Ollama takes some 10 MiB
+HTTP_PORT, HTTP_OK = 80, 200
 FIRST_TEXT_TOKEN = 3  # vocabularies start with <unk>, <s> and </s>, or with the like
 
 # Without this, the last event repeats the whole prompt as text: for a long prompt more bytes than all tokens together.
 _FINAL_FIELDS = ("stop", "id_slot", "truncated", "timings")
-_DROPPED = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
 
 
 class CompletionClient:
@@ -46,21 +49,16 @@ class CompletionClient:
         try:
             address = urlsplit(base_url)
             usable = address.scheme == "http" and address.hostname in LOOPBACK_HOSTS and address.port != 0
+            self._host, self._port = address.hostname or "", address.port or HTTP_PORT
         except ValueError:
             usable = False
         if not usable:
             raise InputError(f"server address {base_url!r} cannot be used; write http://127.0.0.1:PORT")
-        self._http = httpx2.Client(
-            base_url=base_url,
-            trust_env=False,
-            verify=False,  # there is no TLS on this path; reading the certificates would take 50 ms
-            headers={"Accept-Encoding": "identity", "Connection": "close"},
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
-        )
+        self._open: set[socket.socket] = set()
+        self._abandoned = False
 
     def close(self) -> None:
-        """Give the connections up."""
-        self._http.close()
+        """Nothing is asked any more; every connection ended with its answer."""
 
     def __enter__(self) -> Self:
         return self
@@ -71,32 +69,76 @@ class CompletionClient:
     def health(self, timeout_s: float = 2.0) -> bool:
         """Whether the server says that it is ready, within ``timeout_s`` [s]."""
         try:
-            with self._http.stream("GET", "/health", timeout=timeout_s) as response:
-                return response.status_code == httpx2.codes.OK
-        except httpx2.HTTPError:
+            with Exchange(self._host, self._port, "/health", None, timeout_s) as exchange:
+                return exchange.status == HTTP_OK
+        except RequestFailure:
             return False
 
-    def ask(self, path: str, body: dict[str, object] | None = None, timeout_s: float = 10.0) -> object:
+    def ask(self, path: str, body: Mapping[str, object] | None = None, timeout_s: float = 10.0) -> object:
         """The JSON that the server answers to a GET, or to a POST of ``body``.
 
         Raises:
             RequestFailure: there is no such answer; its ``reason`` says why.
         """
-        deadline_s = perf_counter() + timeout_s
-        try:
-            with self._http.stream("GET" if body is None else "POST", path, json=body, timeout=timeout_s) as response:
-                content = _beginning(response, deadline_s, MAX_ANSWER_BYTES + 1)
-                if response.status_code != httpx2.codes.OK:
-                    raise rejection(response.status_code, content[:MAX_ERROR_BYTES])
-        except httpx2.HTTPError as error:
-            raise RequestFailure(_reason(error), _words(error, timeout_s)) from error
-        if len(content) > MAX_ANSWER_BYTES:
-            raise RequestFailure(FailureReason.SERVER_ERROR, f"the answer to {path} is longer than {MAX_ANSWER_BYTES} bytes")
+        content = self.content(path, body, timeout_s)
         try:
             answer: object = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise RequestFailure(FailureReason.SERVER_ERROR, f"the answer to {path} is no JSON: {error}") from error
         return answer
+
+    def content(self, path: str, body: Mapping[str, object] | None = None, timeout_s: float = 10.0) -> bytes:
+        """What the server answers to a GET, or to a POST of ``body``.
+
+        Raises:
+            RequestFailure: there is no such answer; its ``reason`` says why.
+        """
+        content = bytearray()
+        with Exchange(self._host, self._port, path, _json(body), timeout_s) as exchange:
+            if exchange.status != HTTP_OK:
+                raise rejection(exchange.status, exchange.beginning(MAX_ERROR_BYTES))
+            for piece in exchange.body():
+                content += piece
+                if len(content) > MAX_ANSWER_BYTES:
+                    raise RequestFailure(
+                        FailureReason.SERVER_ERROR, f"the answer to {path} is longer than {MAX_ANSWER_BYTES} bytes"
+                    )
+        return bytes(content)
+
+    def send(self, path: str, body: Mapping[str, object], timeout_s: float, read: Reader) -> Completion:
+        """Post ``body`` and have the answer read as it arrives.
+
+        Args:
+            path: of the resource.
+            body: JSON.
+            timeout_s: for the whole answer [s].
+            read: makes a completion of the answer's bytes.
+
+        Raises:
+            RequestFailure: there is no complete answer; its ``reason`` says why.
+        """
+        own: list[socket.socket] = []
+
+        def opened(connection: socket.socket) -> None:
+            own.append(connection)
+            self._open.add(connection)
+            if self._abandoned:
+                self.abandon()
+
+        try:
+            with Exchange(self._host, self._port, path, _json(body), timeout_s, opened) as exchange:
+                if exchange.status != HTTP_OK:
+                    raise rejection(exchange.status, exchange.beginning(MAX_ERROR_BYTES))
+                return read(exchange.body(), exchange.sent_s)
+        finally:
+            self._open.difference_update(own)
+
+    def abandon(self) -> None:
+        """Give up every answer that ``send`` or ``stream`` await now or later: they fail at once. For other threads to call."""
+        self._abandoned = True
+        for connection in tuple(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def stream(
         self,
@@ -105,26 +147,24 @@ class CompletionClient:
         timeout_s: float,
         on_token: Callable[[float], None] | None = None,
         reuse: bool = False,
+        model: str = "",
     ) -> Completion:
-        """Generate ``output_tokens`` tokens after ``prompt``, never fewer unless the context is full, and time them.
+        """Have a llama-server generate ``output_tokens`` tokens after ``prompt``, fewer only if the context is full, and time them.
 
         Args:
             prompt: token numbers.
             output_tokens: tokens to generate, 1 or more.
-            timeout_s: for the whole answer [s]; a server that falls silent amid its answer is given up at most this long
-                after its last sign of life.
+            timeout_s: for the whole answer [s].
             on_token: called with the ``perf_counter()`` value [s] of each event that carries tokens.
             reuse: whether the server may take the beginning of the prompt from a slot's cache, and tells which tokens it
                 generates.
+            model: for a router, the name of the model that it passes the request to.
 
         Raises:
             RequestFailure: there is no complete answer; its ``reason`` says why.
             InputError: ``output_tokens`` or ``timeout_s`` is out of range.
         """
-        if output_tokens < 1:
-            raise InputError(f"output_tokens is {output_tokens}; it must be 1 or more")
-        if not timeout_s > 0:
-            raise InputError(f"timeout_s is {timeout_s}; it must be more than 0")
+        check_asked(output_tokens, timeout_s)
         body = {
             "prompt": [int(token) for token in prompt],
             "n_predict": output_tokens,
@@ -134,19 +174,25 @@ class CompletionClient:
             "return_tokens": reuse,
             "stream": True,
             "response_fields": _FINAL_FIELDS,
+            **({"model": model} if model else {}),
         }
-        request = self._http.build_request("POST", "/completion", json=body, timeout=timeout_s)
-        sent_s = perf_counter()
-        try:
-            response = self._http.send(request, stream=True)
-            try:
-                if response.status_code != httpx2.codes.OK:
-                    raise rejection(response.status_code, _beginning(response, sent_s + timeout_s))
-                return read_answer(response.iter_raw(), sent_s, timeout_s, output_tokens, on_token)
-            finally:
-                response.close()
-        except httpx2.HTTPError as error:
-            raise RequestFailure(_reason(error), _words(error, timeout_s)) from error
+
+        def read(chunks: Iterable[bytes], sent_s: float) -> Completion:
+            return read_answer(chunks, sent_s, timeout_s, output_tokens, on_token)
+
+        return self.send("/completion", body, timeout_s, read)
+
+
+def check_asked(output_tokens: int, timeout_s: float) -> None:
+    """Complain of what no server can be asked for.
+
+    Raises:
+        InputError: ``output_tokens`` or ``timeout_s`` is out of range.
+    """
+    if output_tokens < 1:
+        raise InputError(f"output_tokens is {output_tokens}; it must be 1 or more")
+    if not timeout_s > 0:
+        raise InputError(f"timeout_s is {timeout_s}; it must be more than 0")
 
 
 def unique_prompt(tokens: int, seed: int, vocabulary: int) -> list[int]:
@@ -167,42 +213,5 @@ def unique_prompt(tokens: int, seed: int, vocabulary: int) -> list[int]:
     return prompt
 
 
-def _beginning(response: httpx2.Response, deadline_s: float, most_bytes: int = MAX_ERROR_BYTES) -> bytes:
-    """At most ``most_bytes`` of the body, whatever can be read of it until ``deadline_s``."""
-    body = bytearray()
-    try:
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) >= most_bytes or perf_counter() > deadline_s:
-                break
-    except httpx2.HTTPError:
-        pass
-    return bytes(body[:most_bytes])
-
-
-def _reason(error: httpx2.HTTPError) -> FailureReason:
-    system_error = _system_error(error)
-    number = system_error.errno if system_error is not None else None
-    if isinstance(error, httpx2.TimeoutException):
-        return FailureReason.TIMEOUT
-    if isinstance(error, httpx2.RemoteProtocolError):
-        # The same class stands for a connection that ended too early and for bytes that are no HTTP.
-        early = any(words in str(error) for words in ("peer closed connection", "Server disconnected"))
-        return FailureReason.SERVER_DIED if early else FailureReason.SERVER_ERROR
-    if number == errno.ECONNREFUSED:
-        return FailureReason.REFUSED
-    return FailureReason.SERVER_DIED if number in _DROPPED else FailureReason.NETWORK
-
-
-def _words(error: httpx2.HTTPError, timeout_s: float) -> str:
-    if isinstance(error, httpx2.TimeoutException):
-        return f"silent for {timeout_s:g} s"
-    return str(error) or type(error).__name__
-
-
-def _system_error(error: BaseException) -> OSError | None:
-    """The operating system's error at the root of a chain of exceptions."""
-    root: BaseException | None = error
-    while root is not None and not isinstance(root, OSError):
-        root = root.__cause__ or root.__context__
-    return root
+def _json(body: Mapping[str, object] | None) -> bytes | None:
+    return None if body is None else json.dumps(body).encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from mmpredict.errors import EngineError, InputError
 from mmpredict.live.failure import RequestFailure
@@ -70,8 +71,12 @@ def describe_tag(tag: str) -> ModelSpec:
     return spec_from_show(answer, tag)
 
 
-def served_by(url: str) -> ServedModel:
+def served_by(url: str, model: str = "") -> ServedModel:
     """What the llama-server at ``url`` says that it serves.
+
+    Args:
+        url: its address.
+        model: for a router, the model that is meant.
 
     Raises:
         InputError: the answer cannot be used, or it is a router's.
@@ -80,7 +85,7 @@ def served_by(url: str) -> ServedModel:
     from mmpredict.models.servers import served_model
 
     hint = "start it with: llama-server -m MODEL.gguf --port PORT"
-    props = _ask(url, "/props", None, hint)
+    props = _ask(url, f"/props?model={quote(model, safe='')}" if model else "/props", None, hint)
     try:
         models: object | None = _ask(url, "/v1/models", None, hint)
     except EngineError:

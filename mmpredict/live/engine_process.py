@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.simulation.plan import InstancePlan
 
 GGUF_MAGIC = b"GGUF"
+# By its path and with -P: neither the working directory nor the package's directory can then hide a standard module.
+EMBEDDED_CHILD = ("-P", engine_child.__file__)
 ENGINE_VARIABLES = ("OMP_", "GOMP_", "KMP_", "LLAMA_", "GGML_")
 """Beginnings of the environment variables that the engine and its thread library obey."""
 SIGNAL_HINTS = {
@@ -63,15 +65,18 @@ def check_model(path: Path) -> None:
         raise FileFormatError(f"{path} is not a GGUF model file: it starts with {magic!r} instead of {GGUF_MAGIC!r}")
 
 
-def spawn(instance: InstancePlan, log_path: Path) -> subprocess.Popen[bytes]:
+def spawn(instance: InstancePlan, log_path: Path, child: Sequence[str] = EMBEDDED_CHILD) -> subprocess.Popen[bytes]:
     """Start the process, which then waits for its options on standard input. Its pipes are unbuffered.
+
+    Args:
+        instance: the server.
+        log_path: file that its standard error is written to; replaced if it exists.
+        child: arguments of the Python interpreter.
 
     Raises:
         StorageError: ``log_path`` cannot be written.
         EngineError: the system starts no process.
     """
-    # By its path and with -P: neither the working directory nor the package's directory can then hide a standard module.
-    command = [sys.executable, "-P", engine_child.__file__]
     try:
         log_path.parent.mkdir(parents=True, exist_ok=True)
         log = log_path.open("wb")
@@ -80,7 +85,7 @@ def spawn(instance: InstancePlan, log_path: Path) -> subprocess.Popen[bytes]:
     with log:
         try:
             return subprocess.Popen(
-                command,
+                [sys.executable, *child],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -8,24 +8,50 @@ from mmpredict.errors import EngineError
 
 MAX_DETAIL_CHARACTERS = 300
 
+OUT_OF_MEMORY_WORDS = (
+    "out of memory",
+    "out of device memory",
+    "cudamalloc failed",
+    "hipmalloc failed",
+    "failed to allocate",
+    "allocation failed",
+    "not enough memory",
+    "cannot allocate memory",
+    "insufficient memory",
+    "bad_alloc",
+    "vk_error_out_of_device_memory",
+    "erroroutofmemory",
+    "out-of-memory",
+    "model requires more system memory",
+)
+"""What llama.cpp, its back ends and Ollama say when memory is short (Ollama ``llm/status.go``; the last before 0.30)."""
+
 
 class FailureReason(StrEnum):
-    """The classes of failure that reports count separately."""
+    """The classes of failure that reports count separately; ``simulation.policies.recovery`` lists them too."""
 
     TIMEOUT = "timeout"
-    """No complete answer within the time allowed."""
+    """No complete answer within the time allowed to the run."""
+    DEADLINE = "deadline"
+    """No complete answer before the request's own deadline."""
     REFUSED = "refused"
     """Nothing accepts requests at the address: no server, or one that still loads its model."""
     NETWORK = "network"
     """The connection failed in any other way."""
     SERVER_DIED = "server-died"
     """The server dropped a connection before its answer was complete."""
+    OUT_OF_MEMORY = "out-of-memory"
+    """The server had too little memory for the model or for the request."""
+    LOAD_FAILED = "load-failed"
+    """The server that should have answered could not load its model."""
     QUEUE_FULL = "queue-full"
     """The server takes no more requests at the moment (HTTP 429 or 503)."""
     BAD_REQUEST = "bad-request"
     """The server rejects the request itself, for example a prompt longer than its context."""
     SERVER_ERROR = "server-error"
     """The server reports an error of its own, or answers something that is not the protocol."""
+    INTERRUPTED = "interrupted"
+    """The run was ended, by a person or by an error elsewhere, before the answer was complete."""
 
 
 class RequestFailure(EngineError):  # noqa: N818  an outcome that is recorded per request, not a fault of the program
@@ -40,6 +66,23 @@ class RequestFailure(EngineError):  # noqa: N818  an outcome that is recorded pe
         self.reason = reason
         self.detail = bounded(detail)
         super().__init__(f"{reason}: {self.detail}" if self.detail else str(reason))
+
+
+def tells_of_memory(text: str) -> bool:
+    """Whether an engine's words say that memory was short."""
+    return any(words in text.lower() for words in OUT_OF_MEMORY_WORDS)
+
+
+def load_failure(error: EngineError, memory_ran_out: bool) -> RequestFailure:
+    """What a load that failed means for the requests that waited for it.
+
+    Args:
+        error: what the engine said.
+        memory_ran_out: whether the system ended a process for want of memory in the meantime.
+    """
+    text = str(error)
+    short = tells_of_memory(text) or (memory_ran_out and "SIGKILL" in text)
+    return RequestFailure(FailureReason.OUT_OF_MEMORY if short else FailureReason.LOAD_FAILED, text)
 
 
 def bounded(text: str) -> str:

@@ -35,6 +35,8 @@ class ShownTensor(Answer):
 
 class Details(Answer):
     format: Word = ""
+    family: Word = ""
+    parameter_size: Word = ""
     quantization_level: Word = ""
 
 
@@ -85,10 +87,24 @@ class Process(Answer):
     model: Short = ""
     size: Annotated[int, Field(ge=0, le=MAX_WEIGHTS)] = 0
     size_vram: Annotated[int, Field(ge=0, le=MAX_WEIGHTS)] = 0
+    context_length: Annotated[int, Field(ge=0, le=MAX_TOKENS)] = 0
+    expires_at: Word = ""
 
 
 class Processes(Answer):
     models: Annotated[list[Process], Field(max_length=MAX_MODELS)] = Field(default_factory=list)
+
+
+class Tag(Answer):
+    name: Short = ""
+    model: Short = ""
+    digest: Word = ""
+    size: Annotated[int, Field(ge=0, le=MAX_WEIGHTS)] = 0
+    details: Details = Details()
+
+
+class ListedTags(Answer):
+    models: Annotated[list[Tag], Field(max_length=MAX_MODELS)] = Field(default_factory=list)
 
 
 Form = TypeVar("Form", bound=Answer)

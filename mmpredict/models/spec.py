@@ -92,6 +92,11 @@ class ModelSpec:
     def __hash__(self) -> int:
         return hash((self.name, self.weight_bytes))  # what depends on a model alone is remembered; all tensors would take too long
 
+    @property
+    def file(self) -> str:
+        """What identifies the file: processes that map the same one share its pages."""
+        return str(self.path or self.name)
+
     @cached_property
     def parameters(self) -> int:
         """Number of weights [1]."""

@@ -117,7 +117,7 @@ class SlowerServer:
         self._server, self._loads = server, loads
         self.prices: StepPrices = SlowerPrices(server.prices, steps)
         self.memory, self.program_bytes, self.device_bytes = server.memory, server.program_bytes, server.device_bytes
-        self.stacked = False
+        self.stacked, self.unload_s = False, server.unload_s
 
     def load_s(self, cold: bool) -> float:
         """See ``ServerCost``."""

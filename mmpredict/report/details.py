@@ -14,7 +14,8 @@ from mmpredict.results.request_table import RequestTable
 from mmpredict.results.usage import usage
 from mmpredict.units import format_bytes, format_percent, format_seconds
 
-_NAMES = {"load_wait": "load wait", "queueing": "queueing", "ttft": "TTFT", "itl": "between tokens", "e2e": "e2e"}
+TIME_NAMES = {"load_wait": "load wait", "queueing": "queueing", "ttft": "TTFT", "itl": "between tokens", "e2e": "e2e"}
+"""Times of requests, and what they are called."""
 
 
 def details_table(predictions: Sequence[Prediction]) -> Table:
@@ -24,11 +25,11 @@ def details_table(predictions: Sequence[Prediction]) -> Table:
         table.add_column(name, justify="left" if name in ("strategy", "time") else "right")
     for prediction in predictions:
         found = distributions(RequestTable(prediction.records.requests))
-        for position, (name, label) in enumerate(_NAMES.items()):
+        for position, (name, label) in enumerate(TIME_NAMES.items()):
             one = found[name]
             values = (one.mean, one.p50, one.p90, one.p95, one.p99)
             shown = ("–" if math.isnan(value) else format_seconds(value) for value in values)
-            table.add_row(prediction.strategy if not position else "", label, *shown, end_section=position == len(_NAMES) - 1)
+            table.add_row(prediction.strategy if not position else "", label, *shown, end_section=position == len(TIME_NAMES) - 1)
     return table
 
 
@@ -42,6 +43,10 @@ def usage_lines(prediction: Prediction) -> list[str]:
     ]
     for resource, mean in found.mean.items():
         capacity = found.capacity[resource]
+        if resource in ("gpu", "bandwidth"):
+            most = format_percent(found.peak[resource])
+            lines.append(f"{prediction.strategy}: {resource} {format_percent(mean)} in the mean, {most} at most")
+            continue
         amounts = [
             format_bytes(value) if resource in ("memory", "swapped") else f"{value:.2g}"
             for value in (mean, found.peak[resource], capacity)

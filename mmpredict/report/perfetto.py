@@ -13,15 +13,25 @@ from mmpredict.results.columns import StateRow
 from mmpredict.results.records import Records
 from mmpredict.saving import save
 
-_COUNTER_UNITS = {"memory": "bytes", "cores": "cores"}
+_COUNTER_UNITS = {
+    "memory": "bytes",
+    "vram": "bytes",
+    "gtt": "bytes",
+    "cores": "cores",
+    "gpu": "part of its time",
+    "bandwidth": "part of all",
+    "power": "W",
+    "temperature": "°C",
+}
 
 
 def perfetto_trace(runs: Sequence[tuple[str, Records]]) -> dict[str, Any]:
     """Lay runs out as trace events.
 
-    Every run gets one process for the machine (counters: memory [bytes], cores [busy cores]) and one process per instance,
-    with one thread for each slot, or for each piece of work that goes on at the same time. Times are whole microseconds since
-    the start of the run. A slowdown that is not known is left out.
+    Every run gets one process for the machine (counters: memory [bytes], cores [busy cores], and the parts of
+    the GPU's time and of the memory's bandwidth that are used [1]) and one process per instance, with one thread for each slot, or
+    for each piece of work that goes on at the same time. Times are whole microseconds since the start of the run. A slowdown that
+    is not known is left out.
 
     Args:
         runs: (label, records), for example ``("predicted · parallel", records)``.
@@ -78,7 +88,7 @@ def _lane_events(pid: int, lane: Lane) -> Iterator[dict[str, Any]]:
 def _counter(pid: int, row: StateRow) -> dict[str, Any] | None:
     if math.isnan(row.time_s) or math.isnan(row.used):
         return None
-    unit = _COUNTER_UNITS.get(row.resource, "used")
+    unit = _COUNTER_UNITS.get(row.resource.partition(":")[0], "used")
     return {"ph": "C", "name": row.resource, "pid": pid, "tid": 0, "ts": _microseconds(row.time_s), "args": {unit: row.used}}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mmpredict.results.columns import ActivityRow, StateRow
+from mmpredict.results.columns import NO_WORK, ActivityRow, StateRow
 from mmpredict.results.records import Records
+
+_SLOT = "slot "
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +21,16 @@ class Lane:
         activities: in order of their beginning.
         rows: for every activity, its row in the lane, from 0.
         names: of the rows: the slot of the server whose requests are there, where only one is; at least one row.
+        resident: (begin, end) of the times in which its model is loaded, from the end of a load on [s].
+        waits: (begin, end) of the times in which at least one request waits for it: from its arrival to its first prompt token [s].
     """
 
     instance: str
     activities: tuple[ActivityRow, ...]
     rows: tuple[int, ...]
     names: tuple[str, ...]
+    resident: tuple[tuple[float, float], ...] = ()
+    waits: tuple[tuple[float, float], ...] = ()
 
     @property
     def depth(self) -> int:
@@ -79,15 +85,55 @@ def lanes(records: Records, instances: Sequence[str] | None = None) -> list[Lane
         instances: lanes to make, in this order; by default those of the run.
     """
     found = []
-    slots = {row.request: f"slot {row.slot}" for row in records.requests if row.slot >= 0}
+    last_s = end_s(records)
+    slots = {row.request: f"{_SLOT}{row.slot}" for row in records.requests if row.slot >= 0}
     for name in instance_names(records) if instances is None else instances:
         own = sorted(
             (row for row in finished(records) if row.instance == name), key=lambda row: (row.start_s, row.end_s, row.request)
         )
         keys = [slots.get(row.request, row.request) for row in own]
-        rows = first_fit([(row.start_s, row.end_s) for row in own], keys)
-        found.append(Lane(name, tuple(own), tuple(rows), _row_names(rows, keys)))
+        spans = [(row.start_s, row.end_s) for row in own]
+        rows = _by_slot(spans, keys) or first_fit(spans, keys)
+        resident, waiting = residencies(own, last_s), joined(_waits(records, name, last_s))
+        found.append(Lane(name, tuple(own), tuple(rows), _row_names(rows, keys), resident, waiting))
     return found
+
+
+def residencies(activities: Sequence[ActivityRow], last_s: float) -> tuple[tuple[float, float], ...]:
+    """From when to when a model was loaded [s].
+
+    Args:
+        activities: of one instance, finished, in order of their beginning; without a load nothing is known.
+        last_s: end of the run, which ends what was not unloaded [s].
+    """
+    loads = [row.end_s for row in activities if row.kind == "load"]
+    unloads = [row.start_s for row in activities if row.kind == "unload"]
+    found = []
+    for number, begin in enumerate(loads):
+        next_load = loads[number + 1] if number + 1 < len(loads) else last_s
+        end = next((time_s for time_s in unloads if begin <= time_s <= next_load), next_load)
+        found.append((begin, end))
+    return tuple(found)
+
+
+def joined(spans: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Spans that overlap or touch as one; in order."""
+    found: list[tuple[float, float]] = []
+    for begin, end in sorted(spans):
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((begin, end))
+    return tuple(found)
+
+
+def _waits(records: Records, instance: str, last_s: float) -> Iterator[tuple[float, float]]:
+    for row in records.requests:
+        if row.instance == instance and not math.isnan(row.arrival_s):
+            begun = [time_s for time_s in (row.prefill_start_s, row.first_token_s, row.finish_s) if not math.isnan(time_s)]
+            end = begun[0] if begun else last_s
+            if end > row.arrival_s:
+                yield row.arrival_s, end
 
 
 def _row_names(rows: Sequence[int], keys: Sequence[str]) -> tuple[str, ...]:
@@ -98,18 +144,38 @@ def _row_names(rows: Sequence[int], keys: Sequence[str]) -> tuple[str, ...]:
     for row in range(len(kept)):
         only = {key for key in kept[row] if key}
         slot = only.pop() if len(only) == 1 else ""
-        names.append(slot if slot.startswith("slot ") else f"row {row + 1}")
+        names.append(slot if slot.startswith(_SLOT) else f"row {row + 1}")
     return tuple(names)
 
 
+def _by_slot(spans: Sequence[tuple[float, float]], keys: Sequence[str]) -> list[int]:
+    """A row per slot, in their order, what concerns all slots in the first; none where that would put two spans in one place."""
+    names = {key for key in keys if key}
+    if not names or not all(name.startswith(_SLOT) for name in names):
+        return []
+    order = sorted(names, key=lambda name: int(name.removeprefix(_SLOT)))
+    rows = [order.index(key) if key else 0 for key in keys]
+    row_ends = [-math.inf] * len(order)
+    for (begin, end), row in sorted(zip(spans, rows, strict=True)):
+        if begin < row_ends[row]:
+            return []
+        row_ends[row] = end
+    return rows
+
+
 def finished(records: Records) -> list[ActivityRow]:
-    """The activities with a begin and an end; one that was cut off (``nan``) has no length to draw, waiting is no work."""
-    return [row for row in records.activities if row.kind != "queue" and not math.isnan(row.start_s) and not math.isnan(row.end_s)]
+    """The activities with a begin and an end that are work; one that was cut off (``nan``) has no length to draw."""
+    return [row for row in records.activities if row.kind not in NO_WORK and not math.isnan(row.start_s + row.end_s)]
 
 
 def memory_steps(records: Records) -> list[StateRow]:
     """The known states of the memory [bytes], in order of time."""
-    known = [row for row in records.states if row.resource == "memory" and not math.isnan(row.time_s + row.used)]
+    return state_steps(records, "memory")
+
+
+def state_steps(records: Records, resource: str) -> list[StateRow]:
+    """The known states of a resource, in order of time."""
+    known = [row for row in records.states if row.resource == resource and not math.isnan(row.time_s + row.used)]
     return sorted(known, key=lambda row: row.time_s)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from rich import box
@@ -24,14 +25,16 @@ def format_rate(rate_tokens_per_s: float) -> str:
     return f"{rate_tokens_per_s:.1f} t/s" if rate_tokens_per_s >= 9.995 else f"{rate_tokens_per_s:.2f} t/s"
 
 
-_SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {
+SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {
     "makespan_s": ("makespan", format_seconds),
     "throughput_tokens_per_s": ("throughput", format_rate),
     "ttft_p50_s": ("TTFT p50", format_seconds),
     "ttft_p95_s": ("TTFT p95", format_seconds),
     "memory_peak_bytes": ("peak memory", format_bytes),
 }
-_SUMMARY_SHOWN = {**_SHOWN, "itl_p50_s": ("ITL p50", format_seconds)}
+"""Metrics that tables show: what each is called, and how it is printed."""
+_SUMMARY_SHOWN = {**SHOWN, "itl_p50_s": ("ITL p50", format_seconds)}
+_COMPARED_SHOWN = {**SHOWN, "e2e_p50_s": ("e2e p50", format_seconds), "load_wait_s": ("load waits", format_seconds)}
 _RECOMMENDED, _FASTEST = "> recommended", "* really fastest"
 _UNITS_NOTE = "t/s: output tokens/s"
 
@@ -45,17 +48,19 @@ def comparison_table(comparisons: Sequence[PlanComparison], recommended: str | N
         comparisons: in the order in which they are to appear.
         recommended: name of the recommended strategy, to be marked.
     """
-    rows = [c.metrics[metric] for c in comparisons for metric in _SHOWN]
+    rows = [c.metrics[metric] for c in comparisons for metric in _COMPARED_SHOWN]
     known = [row for row in rows if _is_comparable(row)]
+    runs = max((len(c.runs) for c in comparisons), default=1)
+    noise = f"measured: median of {runs} runs; noise: how far runs are from it, in the median\n" if runs > 1 else ""
     table = _table(
-        "strategy | metric | predicted | interval | measured | error | inside",
+        f"strategy | metric | predicted | interval | measured | error | {'noise | ' if noise else ''}inside",
         f"{sum(row.covered for row in known)} of {len(known)} measurements lie inside their interval\n"
-        f"error: (predicted − measured) ÷ measured; {_UNITS_NOTE}",
+        f"{noise}error: (predicted − measured) ÷ measured; {_UNITS_NOTE}",
     )
-    fastest = _fastest({c.strategy: c.measured for c in comparisons})
+    fastest = _fastest({c.strategy: replace(c.measured, makespan_s=c.metrics["makespan_s"].measured) for c in comparisons})
     for comparison in comparisons:
-        marks = _marks(comparison.strategy, recommended, fastest, comparison.measured)
-        for position, (metric, (label, show)) in enumerate(_SHOWN.items()):
+        marks = _marks(comparison.strategy, recommended, fastest, comparison.failed)
+        for position, (metric, (label, show)) in enumerate(_COMPARED_SHOWN.items()):
             row = comparison.metrics[metric]
             table.add_row(
                 _line(comparison.strategy, marks, position),
@@ -64,8 +69,9 @@ def comparison_table(comparisons: Sequence[PlanComparison], recommended: str | N
                 format_interval(row.predicted, show),
                 _number(row.measured, show),
                 _number(row.error_frac, lambda fraction: format_percent(fraction, signed=True)),
+                *([_number(row.noise_frac, format_percent)] if noise else []),
                 ("yes" if row.covered else "no") if _is_comparable(row) else UNKNOWN,
-                end_section=position == len(_SHOWN) - 1,
+                end_section=position == len(_COMPARED_SHOWN) - 1,
             )
     return table
 
@@ -80,14 +86,14 @@ def prediction_table(predictions: Sequence[Prediction], recommended: str | None 
     table = _table("strategy | metric | predicted | interval", _UNITS_NOTE)
     for prediction in predictions:
         marks = _marks(prediction.strategy, recommended)
-        for position, (metric, (label, show)) in enumerate(_SHOWN.items()):
+        for position, (metric, (label, show)) in enumerate(SHOWN.items()):
             interval = prediction.metrics[metric]
             table.add_row(
                 _line(prediction.strategy, marks, position),
                 label,
                 _number(interval.value, show),
                 format_interval(interval, show),
-                end_section=position == len(_SHOWN) - 1,
+                end_section=position == len(SHOWN) - 1,
             )
     return table
 
@@ -133,10 +139,10 @@ def _line(strategy: str, marks: Sequence[Text], position: int) -> Text:
     return Text(strategy, "bold") if position == 0 else (list(marks) + [Text()] * position)[position - 1]
 
 
-def _marks(strategy: str, recommended: str | None, fastest: Sequence[str] = (), measured: Summary | None = None) -> list[Text]:
+def _marks(strategy: str, recommended: str | None, fastest: Sequence[str] = (), failed: int = 0) -> list[Text]:
     marks = [Text(_RECOMMENDED, "cyan")] if strategy == recommended else []
     marks += [Text(_FASTEST, "green")] if strategy in fastest else []
-    marks += [Text(f"! {measured.failed} failed", "red")] if measured and measured.failed else []
+    marks += [Text(f"! {failed} failed", "red")] if failed else []
     return marks
 
 

@@ -7,47 +7,84 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmpredict.errors import InputError
-from mmpredict.report.picture import FORMATS, Block, Run, render
+from mmpredict.report.lanes import Block, Run, draw_blocks
+from mmpredict.report.picture import Picture, picture_format
 from mmpredict.report.rows import instance_names
 from mmpredict.report.rows import lanes as lay_out
 from mmpredict.results.compare import PlanComparison
 from mmpredict.results.metrics import Summary, summarize
+from mmpredict.results.outcome import Outcome
 from mmpredict.results.prediction import INTERVAL_LEVEL, Interval
 from mmpredict.results.records import Records
-from mmpredict.saving import save
 from mmpredict.units import format_percent, format_seconds
 
 
-def draw_timeline(lanes: Sequence[tuple[str, Records]], path: Path, title: str = "") -> Path:
-    """Draw runs one above the other on one time axis [s].
+def timeline_picture(runs: Sequence[tuple[str, Records]], title: str = "") -> Picture:
+    """Runs one above the other on one time axis [s]: what every model did, who waited, and what memory it took.
 
     Args:
-        lanes: (label, records) of every run.
-        path: file to write; its suffix decides the format: png, svg or pdf.
+        runs: (label, records) of every run.
         title: stands above the picture.
+
+    Raises:
+        InputError: there is no run.
+    """
+    names = instance_names(*(records for _, records in runs))
+    blocks = [Run(label, _note(summarize(records)), records, lay_out(records, names)) for label, records in runs]
+    return _picture([Block("", blocks)] if blocks else [], title, f"timeline of {', '.join(label for label, _ in runs)}")
+
+
+def comparison_picture(comparisons: Sequence[PlanComparison]) -> Picture:
+    """For every strategy, the predicted run above the measured one; only these two share a time axis [s].
+
+    Args:
+        comparisons: in the order in which they are to appear.
+
+    Raises:
+        InputError: there is no comparison.
+    """
+    names = instance_names(*(records for c in comparisons for records in (c.prediction.records, c.measured_records)))
+    title = "Predicted and measured runs"
+    return _picture([_pair(comparison, names) for comparison in comparisons], title, title)
+
+
+def draw_timeline(lanes: Sequence[tuple[str, Records]], path: Path, title: str = "") -> Path:
+    """Write ``timeline_picture`` to a file, whose suffix decides the format: png, svg or pdf.
 
     Raises:
         InputError: the suffix is none of those, or there is no run.
         StorageError: the file could not be written.
     """
-    names = instance_names(*(records for _, records in lanes))
-    runs = [Run(label, _note(summarize(records)), records, lay_out(records, names)) for label, records in lanes]
-    return _draw([Block("", runs)] if runs else [], path, title)
+    picture_format(path)
+    return timeline_picture(lanes, title).save(path)
 
 
 def draw_comparison(comparisons: Sequence[PlanComparison], path: Path) -> Path:
-    """Draw, for every strategy, the predicted run above the measured one; only these two share a time axis [s].
-
-    Args:
-        comparisons: in the order in which they are to appear.
-        path: file to write; its suffix decides the format: png, svg or pdf.
+    """Write ``comparison_picture`` to a file, whose suffix decides the format: png, svg or pdf.
 
     Raises:
         InputError: the suffix is none of those, or there is no comparison.
         StorageError: the file could not be written.
     """
-    names = instance_names(*(records for c in comparisons for records in (c.prediction.records, c.measured_records)))
-    return _draw([_pair(comparison, names) for comparison in comparisons], path, "Predicted and measured runs")
+    picture_format(path)
+    return comparison_picture(comparisons).save(path)
+
+
+def outcome_timeline(outcome: Outcome) -> Picture:
+    """All runs of an outcome: predicted above measured where there are both.
+
+    Raises:
+        InputError: there is no run.
+    """
+    if outcome.comparisons:
+        return comparison_picture(outcome.comparisons)
+    return timeline_picture(outcome.runs, "Predicted runs" if outcome.predictions else "Measured runs")
+
+
+def draw_outcome(outcome: Outcome, path: Path) -> Path:
+    """Write ``outcome_timeline`` to a file, whose suffix decides the format (errors as ``draw_timeline``)."""
+    picture_format(path)
+    return outcome_timeline(outcome).save(path)
 
 
 def _pair(comparison: PlanComparison, order: Sequence[str]) -> Block:
@@ -81,14 +118,10 @@ def _expected_end(makespan: Interval, predicted: Records) -> Interval | None:
     return None if math.isnan(end.value + end.low + end.high) else end
 
 
-def _draw(blocks: Sequence[Block], path: Path, title: str) -> Path:
-    suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in FORMATS:
-        allowed = ", ".join(f".{name}" for name in FORMATS)
-        raise InputError(f"picture {path.name!r} has the unknown suffix {path.suffix!r}; allowed: {allowed}")
+def _picture(blocks: Sequence[Block], title: str, text: str) -> Picture:
     if not blocks:
         raise InputError("there is no run to draw; give at least one")
-    return save(render(blocks, title, suffix), path)
+    return Picture(text, lambda: draw_blocks(blocks, title))
 
 
 def _seconds(duration_s: float) -> str:

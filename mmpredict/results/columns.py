@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 NAN = float("nan")
+NO_WORK = ("queue", "attempt")
+"""Kinds of activities in which no server did anything that is kept."""
 
 
 def _column(unit: str, meaning: str, **options: Any) -> Any:
@@ -37,10 +39,13 @@ class RequestRow:
     cached_tokens: int = _column("tokens", "prompt tokens taken from a slot's cache", default=0)
     slot: int = _column("", "slot of the instance, -1 when unknown", default=-1)
     status: str = _column("", "ok, or the class of failure", default="ok")
+    detail: str = _column("", "the failure in the words of the server or the system; empty for ok", default="")
     attempts: int = _column("1", "how many times the request was sent", default=1)
+    asked_model: str = _column("", "model that was asked for, where another one answered or was tried last; else empty", default="")
+    deadline_s: float = _column("s", "how long after its arrival its answer is of use; nan for ever", default=NAN)
     prefill_slowdown: float = _column("1", "prefill_start_s to the first token ÷ the same alone on the machine", default=NAN)
     decode_slowdown: float = _column("1", "first to last token ÷ the same alone on the machine", default=NAN)
-    energy_j: float = _column("J", "share of the machine's energy; nan when not known", default=NAN)
+    energy_j: float = _column("J", "share of the energy used while it was worked on; nan when not known", default=NAN)
 
 
 @dataclass(slots=True)
@@ -48,7 +53,7 @@ class ActivityRow:
     """One stretch of work of an instance: the timeline."""
 
     instance: str = _column("", "server instance")
-    kind: str = _column("", "load, prefill, decode or unload; queue: a request waits")
+    kind: str = _column("", "load, prefill, decode or unload; queue: a request waits; attempt: sent in vain, and then again")
     start_s: float = _column("s", "begin")
     end_s: float = _column("s", "end")
     request: str = _column("", "request served, empty for loads and unloads", default="")
@@ -61,9 +66,14 @@ class StateRow:
     """The use of one resource at one moment."""
 
     time_s: float = _column("s", "moment")
-    resource: str = _column("", "memory (bytes), cores (busy cores) or swapped (bytes beyond what models may take)")
+    resource: str = _column(
+        "",
+        "memory (bytes), cores (busy cores), gpu and bandwidth (parts of all), swapped (bytes beyond what models may take), power "
+        "(W); of one part of the machine or one instance: memory:NAME, vram:NAME, gtt:NAME (bytes), power:NAME (W), "
+        "temperature:NAME (degrees Celsius)",
+    )
     used: float = _column("resource's unit", "amount in use")
-    capacity: float = _column("resource's unit", "amount there is")
+    capacity: float = _column("resource's unit", "amount there is; nan when not known")
 
 
 @dataclass(frozen=True, slots=True)

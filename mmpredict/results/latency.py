@@ -85,6 +85,16 @@ def goodput(table: RequestTable, objectives: Objectives) -> tuple[float, float]:
     return float(met.sum()) / span_s if span_s > 0 else 0.0, float(met.sum()) / len(table)
 
 
+def deadlines_met_frac(table: RequestTable) -> float:
+    """Part of the requests with a deadline that were answered within it [1]; ``nan`` where none has one."""
+    deadline_s = table.times_s("deadline_s")
+    asked = ~np.isnan(deadline_s)
+    if not asked.any():
+        return math.nan
+    in_time = table.times_s("finish_s") - table.times_s("arrival_s") <= deadline_s
+    return float((in_time & table.ok)[asked].mean())
+
+
 def _distribution(times: NDArray[np.float64]) -> Distribution:
     if not len(times):
         return Distribution(*[math.nan] * (1 + len(RANKS)))

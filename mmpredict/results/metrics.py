@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmpredict.results.latency import request_times
+from mmpredict.results.energy import total_energy_j
+from mmpredict.results.latency import deadlines_met_frac, request_times
 from mmpredict.results.records import Records
 from mmpredict.results.request_table import RequestTable
 
@@ -24,8 +25,11 @@ class Summary:
         ttft_p50_s, ttft_p95_s: first content token − arrival [s].
         itl_p50_s: median over requests of (last − first token) ÷ (n − 1) [s].
         e2e_p50_s, e2e_p95_s: last token − arrival [s].
+        load_wait_s: time that requests waited for their model to be loaded, all together [s]; ``nan`` as the makespan.
         memory_peak_bytes: largest memory of all instances together [bytes].
         completed, failed: requests [1].
+        deadlines_met_frac: part of the requests with a deadline that were answered within it [1].
+        energy_j: power over the run, as far as the machine tells its power [J].
     """
 
     makespan_s: float
@@ -35,9 +39,12 @@ class Summary:
     itl_p50_s: float
     e2e_p50_s: float
     e2e_p95_s: float
+    load_wait_s: float
     memory_peak_bytes: float
     completed: int
     failed: int
+    deadlines_met_frac: float = math.nan
+    energy_j: float = math.nan
 
     def to_dict(self) -> dict[str, float | int | None]:
         """Plain data for JSON."""
@@ -52,6 +59,7 @@ METRICS = (
     "itl_p50_s",
     "e2e_p50_s",
     "e2e_p95_s",
+    "load_wait_s",
     "memory_peak_bytes",
 )
 """The metrics that are predicted with an interval and compared with measurements."""
@@ -60,7 +68,8 @@ METRICS = (
 def summarize(records: Records) -> Summary:
     """Compute the summary of a run."""
     memory = (row.used for row in records.states if row.resource == "memory")
-    return summarize_table(RequestTable(records.requests), max(memory, default=math.nan))
+    summary = summarize_table(RequestTable(records.requests), max(memory, default=math.nan))
+    return replace(summary, energy_j=total_energy_j(records.states))
 
 
 def summarize_table(table: RequestTable, memory_peak_bytes: float = math.nan) -> Summary:
@@ -85,9 +94,11 @@ def summarize_table(table: RequestTable, memory_peak_bytes: float = math.nan) ->
         itl_p50_s=itl_p50_s,
         e2e_p50_s=e2e_p50_s,
         e2e_p95_s=e2e_p95_s,
+        load_wait_s=float(times["load_wait"].sum()) if complete else math.nan,
         memory_peak_bytes=memory_peak_bytes,
         completed=len(tokens),
         failed=len(table) - len(tokens),
+        deadlines_met_frac=deadlines_met_frac(table),
     )
 
 

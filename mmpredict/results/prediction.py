@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mmpredict.errors import UnknownNameError
+from mmpredict.results.columns import ROW_TYPES
+from mmpredict.results.display import Shown, show
 from mmpredict.results.latency import distributions
 from mmpredict.results.metrics import METRICS, Summary
 from mmpredict.results.records import Records
 from mmpredict.results.request_table import RequestTable
 from mmpredict.results.schedule import schedule
 from mmpredict.results.usage import usage
+
+if TYPE_CHECKING:
+    import pandas
+
+    from mmpredict.results.request_forecast import RequestForecast
 
 INTERVAL_LEVEL = 0.8
 """Share of measurements that an interval is meant to contain."""
@@ -52,6 +62,7 @@ class Prediction:
         makespans_s: makespan of every draw, in order of the draws; the same draw of two plans shares its coefficients [s].
         provenance: what the numbers rest on, one sentence each.
         warnings: what the reader should know before trusting them.
+        requests: latencies of each request; empty for plans of very many.
     """
 
     strategy: str
@@ -61,6 +72,7 @@ class Prediction:
     makespans_s: tuple[float, ...] = ()
     provenance: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    requests: tuple[RequestForecast, ...] = ()
 
     def to_dict(self, with_records: bool = True) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -75,21 +87,53 @@ class Prediction:
             "warnings": list(self.warnings),
         }
         if with_records:
+            data["requests"] = {one.request: one.to_dict() for one in self.requests}
             data["execution_schedule"] = schedule(self.records)
             data["records"] = self.records.to_dict()
         return data
 
+    def to_json(self) -> str:
+        """One JSON document, keys in order."""
+        return json.dumps(self.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+    def to_frame(self, table: str = "metrics") -> pandas.DataFrame:
+        """One table as a pandas frame.
+
+        Args:
+            table: ``metrics`` (a row per metric, in its unit: value, low, high), ``requests``, ``activities`` or ``states``.
+
+        Raises:
+            UnknownNameError: no such table.
+        """
+        import pandas
+
+        if table not in ("metrics", *ROW_TYPES):
+            raise UnknownNameError("table", table, ("metrics", *ROW_TYPES))
+        if table != "metrics":
+            return self.records.to_frame(table)
+        rows = [(one.value, one.low, one.high) for one in self.metrics.values()]
+        return pandas.DataFrame(rows, columns=["value", "low", "high"], index=pandas.Index(self.metrics, name="metric"))
+
+    def plot(self) -> Shown:
+        """Its timeline, which a notebook shows; ``.save("timeline.svg")`` writes it."""
+        return cast("Shown", show("prediction_picture", self))
+
+    def _repr_html_(self) -> str:
+        return str(show("prediction_html", self))
+
 
 def intervals(summaries: Sequence[Summary], level: float = INTERVAL_LEVEL) -> dict[str, Interval]:
     """Median and central bounds of every metric over repeated simulations."""
+    drawn = np.array([[getattr(summary, name) for name in METRICS] for summary in summaries], dtype=float)
+    return dict(zip(METRICS, column_intervals(drawn.reshape(-1, len(METRICS)), level), strict=True))
+
+
+def column_intervals(drawn: NDArray[np.float64], level: float = INTERVAL_LEVEL) -> list[Interval]:
+    """Median and central bounds of every column over those draws (rows) that have a value."""
     outer = (1.0 - level) / 2.0 * 100.0
-    found: dict[str, Interval] = {}
-    for name in METRICS:
-        values = np.array([getattr(summary, name) for summary in summaries], dtype=float)
-        values = values[~np.isnan(values)]
-        if len(values):
-            low, middle, high = np.percentile(values, [outer, 50.0, 100.0 - outer])
-            found[name] = Interval(float(middle), float(low), float(high))
-        else:
-            found[name] = Interval(math.nan, math.nan, math.nan)
+    found = []
+    for column in drawn.T:
+        values = column[~np.isnan(column)]
+        bounds = np.percentile(values, [50.0, outer, 100.0 - outer]) if len(values) else (math.nan,) * 3
+        found.append(Interval(*(float(value) for value in bounds)))
     return found

@@ -37,9 +37,9 @@ class Records:
         """Plain data for JSON; times that were never reached become ``None``."""
         return {
             "origin": self.origin,
-            "requests": [_plain(row) for row in self.requests],
-            "activities": [_plain(row) for row in self.activities],
-            "states": [_plain(row) for row in self.states],
+            "requests": [plain_row(row) for row in self.requests],
+            "activities": [plain_row(row) for row in self.activities],
+            "states": [plain_row(row) for row in self.states],
         }
 
     def to_frame(self, table: str = "requests") -> pandas.DataFrame:
@@ -52,5 +52,6 @@ class Records:
         return pandas.DataFrame([asdict(row) for row in getattr(self, table)], columns=names)
 
 
-def _plain(row: RequestRow | ActivityRow | StateRow) -> dict[str, Any]:
+def plain_row(row: RequestRow | ActivityRow | StateRow) -> dict[str, Any]:
+    """A row as plain data for JSON, ``None`` for ``nan``."""
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(row).items()}

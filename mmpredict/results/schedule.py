@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mmpredict.results.columns import RequestRow
+from mmpredict.results.columns import NO_WORK, RequestRow
 from mmpredict.results.records import Records
 
 MS_PER_S = 1e3
@@ -32,7 +32,7 @@ def schedule(records: Records) -> dict[str, Any]:
             "end_time": MS_PER_S * row.end_s,
         }
         for row in sorted(records.activities, key=lambda row: (row.start_s, row.end_s, row.instance, row.request))
-        if row.kind != "queue" and not math.isnan(row.start_s + row.end_s)
+        if row.kind not in NO_WORK and not math.isnan(row.start_s + row.end_s)
     ]
     order = dict.fromkeys(row.model for row in sorted(served, key=lambda row: (row.prefill_start_s, row.request)))
     return {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,7 @@ from mmpredict.errors import FileFormatError, InputError, UnknownNameError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.models.resolve import resolve
 from mmpredict.models.spec import ModelSpec
+from mmpredict.scenario.engine_section import EngineKey, EngineSection
 from mmpredict.scenario.generated_sections import (
     BurstsSection,
     ClosedSection,
@@ -26,6 +29,7 @@ from mmpredict.scenario.generated_sections import (
 )
 from mmpredict.scenario.load_section import LoadSection
 from mmpredict.scenario.recommend_section import RecommendSection
+from mmpredict.scenario.recovery_section import RecoverySection
 from mmpredict.scenario.request_section import RequestSection, requests_of
 from mmpredict.scenario.server_section import ServerSection
 from mmpredict.scenario.serving_section import ServingSection
@@ -77,7 +81,9 @@ class Scenario(Strict):
         strategies: short names, in the order in which they are shown.
         cold: whether model files are read from storage at first.
         server: options of every server.
+        engine: the program that serves when a plan is executed.
         serving: rules by which servers are loaded on demand: one more way of running them, the only one where no strategy is named.
+        recovery: what is done with requests that fail, in real runs; nothing by default.
         requests: what is asked.
         load: what else is asked, by a rule or from a file.
         recommend: what a plan is to be chosen for.
@@ -88,7 +94,9 @@ class Scenario(Strict):
     strategies: tuple[str, ...] = tuple(STRATEGIES)
     cold: bool = False
     server: ServerSection = ServerSection()
+    engine: EngineKey = EngineSection()
     serving: ServingSection = None
+    recovery: RecoverySection = RecoverySection()
     requests: tuple[RequestSection, ...] = ()
     load: tuple[Load, ...] = Field(default=(), max_length=MAX_LOADS)
     recommend: RecommendSection = RecommendSection()
@@ -99,6 +107,11 @@ class Scenario(Strict):
         if not self.requests and not self.load:
             raise ValueError("it asks nothing; give at least one [[requests]] or [[load]] entry")
         return self
+
+    @property
+    def digest(self) -> str:
+        """A name of its content: equal for equal questions."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     def stream(self) -> Iterator[Request]:
         """The requests in order of arrival, one at a time: those of the loads are not held.
@@ -159,17 +172,20 @@ class Scenario(Strict):
             task: finds out what models cost, for strategies that look before they plan.
 
         Raises:
-            UnknownNameError: no such strategy.
+            UnknownNameError: no such strategy, or recovery names a model that is not asked.
             InputError: a strategy needs to know what models cost.
             DoesNotFitError: no plan of a strategy that looks at memory fits.
         """
         options = self.options()
         models = list(self.models())
-        if self.serving is None or isinstance(self.serving, StagesServing):
-            return [make_plan(name, models, cores, options, task) for name in dict.fromkeys(self.strategies)]
-        named = dict.fromkeys(self.strategies) if "strategies" in self.model_fields_set else ()
-        staged = [make_plan(name, models, cores, options, task) for name in named]
-        return [*staged, on_demand(models, cores, options, self.serving)]
+        recovery = self.recovery.recovery()
+        for name in (one for model, others in recovery.fallback.items() for one in (model, *others)):
+            if name not in models:
+                raise UnknownNameError("model of recovery.fallback", name, models)
+        wanted = None if isinstance(self.serving, StagesServing) else self.serving
+        named = dict.fromkeys(self.strategies) if wanted is None or "strategies" in self.model_fields_set else ()
+        staged = [replace(make_plan(name, models, cores, options, task), recovery=recovery) for name in named]
+        return staged if wanted is None else [*staged, on_demand(models, cores, options, wanted)]
 
     def _require_few(self) -> None:
         if sum(section.count for section in self.requests) > MAX_REQUESTS:

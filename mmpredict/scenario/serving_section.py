@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 
-from pydantic import PlainValidator
+from pydantic import PlainSerializer, PlainValidator
 
 from mmpredict.errors import InputError
 from mmpredict.simulation.serving import SERVINGS, Serving
@@ -23,5 +24,9 @@ def _read(value: Any) -> Any:
         raise ValueError(str(error).removeprefix("serving: ")) from error
 
 
-ServingSection = Annotated[Serving | None, PlainValidator(_read)]
+def _write(value: Serving | None) -> dict[str, Any] | None:
+    return None if value is None else asdict(value)
+
+
+ServingSection = Annotated[Serving | None, PlainValidator(_read), PlainSerializer(_write)]
 """Its keys are ``rules`` and the options of their class in ``simulation.serving``."""

@@ -188,7 +188,7 @@ class Fleet:
     def used_bytes(self) -> float:
         """Main memory of all servers together; pages of one file, and of the program, count once [bytes]."""
         costs = {name: self.cost(name) for name, instance in self.instances.items() if instance.state in ("ready", "unloading")}
-        mapped = {self.instances[name].plan.model: cost.memory.mapped for name, cost in costs.items()}
+        mapped = {self.spec(name).file: cost.memory.mapped for name, cost in costs.items()}
         own = sum(cost.memory.private - cost.program_bytes for cost in costs.values())
         return sum(mapped.values()) + own + max((cost.program_bytes for cost in costs.values()), default=0.0)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import simpy
 
@@ -12,6 +12,9 @@ from mmpredict.cost.contention import Demand, Sharing
 
 _DONE_FRACTION = 1e-12  # of an activity's work; below it what is left is rounding
 _CLOCK_STEPS = 4  # steps of the clock's last digit; what is left of the work below that cannot move the clock
+
+Watch = Callable[[float, Sequence[Demand], Sequence[float]], None]
+"""(simulated time [s], what runs from now on, its speeds relative to alone [1])."""
 
 
 class Activity:
@@ -37,6 +40,20 @@ class Activity:
         self.started_s = started_s
 
 
+class Use(NamedTuple):
+    """What activities use of a machine.
+
+    Attributes:
+        cores: that are busy [1].
+        gpu: part of its time that the GPU works [1].
+        bandwidth: part of the memory's bandwidth, where the cost model knows it [1].
+    """
+
+    cores: float
+    gpu: float
+    bandwidth: float
+
+
 class Machine:
     """Processors, memory and disks shared by activities.
 
@@ -45,18 +62,23 @@ class Machine:
     Args:
         env: SimPy environment.
         sharing: how activities slow each other.
-        log: whether the cores in use are kept, for the records.
+        log: whether what is in use is kept, for the records.
+        watch: told of every change of company.
+
+    Attributes:
+        use_log: (time [s], what is in use from then on).
     """
 
-    def __init__(self, env: simpy.Environment, sharing: Sharing, log: bool = True) -> None:
+    def __init__(self, env: simpy.Environment, sharing: Sharing, log: bool = True, watch: Watch | None = None) -> None:
         self._env = env
         self._sharing = sharing
         self._log = log
+        self._watch = watch
         self._running: list[Activity] = []
         self._settled_s = 0.0
         self._generation = 0
         self._completing = False
-        self.cores_log: list[tuple[float, float]] = []
+        self.use_log: list[tuple[float, Use]] = []
 
     @property
     def cores(self) -> int:
@@ -113,15 +135,21 @@ class Machine:
             for activity, rate in zip(running, rates, strict=True):
                 activity.rate = rate
         if self._log:
-            self._note_cores()
+            self._note_use()
+        if self._watch is not None:
+            self._watch(self._env.now, [activity.demand for activity in running], [activity.rate for activity in running])
         self._schedule()
 
-    def _note_cores(self) -> None:
-        busy = min(self.cores, self.threads)
-        if self.cores_log and self.cores_log[-1][0] == self._env.now:
-            self.cores_log[-1] = (self._env.now, busy)
-        else:
-            self.cores_log.append((self._env.now, busy))
+    def _note_use(self) -> None:
+        running = self._running
+        use = Use(
+            min(self.cores, self.threads),
+            sum(activity.rate * activity.demand.gpu for activity in running),
+            sum(activity.rate * activity.demand.bandwidth for activity in running),
+        )
+        if self.use_log and self.use_log[-1][0] == self._env.now:
+            self.use_log.pop()
+        self.use_log.append((self._env.now, use))
 
     def _schedule(self) -> None:
         self._generation += 1

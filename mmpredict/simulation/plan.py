@@ -10,6 +10,7 @@ from typing import Any
 
 from mmpredict.errors import InputError
 from mmpredict.models.cache import CacheOptions
+from mmpredict.simulation.policies.recovery import Recovery
 from mmpredict.simulation.serving import Serving, StagesServing
 
 DEFAULT_SLOTS = 4  # llama-server without -np: 4 slots over one unified KV cache
@@ -106,6 +107,7 @@ class Plan:
         instances: every server that will be started.
         stages: each instance appears in exactly one.
         serving: by whose rules they are run. All but stages load servers when they are asked for: then one stage holds them all.
+        recovery: what is done with requests that fail, which real runs alone know.
 
     Raises:
         InputError: names are not unique, or a stage and the instances, or the stages and the serving, do not match.
@@ -115,6 +117,7 @@ class Plan:
     instances: tuple[InstancePlan, ...]
     stages: tuple[Stage, ...]
     serving: Serving = field(default_factory=StagesServing)
+    recovery: Recovery = field(default_factory=Recovery)
 
     def __post_init__(self) -> None:
         names = [instance.name for instance in self.instances]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmpredict.cost.contention import is_yielding
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.server_cost import CostSource
@@ -12,6 +15,7 @@ from mmpredict.models.spec import ModelSpec
 from mmpredict.results.metrics import Summary, summarize
 from mmpredict.results.prediction import Prediction, intervals
 from mmpredict.results.records import Records
+from mmpredict.results.request_forecast import MOST_REQUESTS, all_latencies_s, request_forecasts
 from mmpredict.simulation.fronts.desk import OUT_OF_MEMORY
 from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.run import simulate
@@ -19,6 +23,9 @@ from mmpredict.simulation.serving import SwapServing
 from mmpredict.simulation.site import Site
 from mmpredict.units import format_bytes
 from mmpredict.workload.request import Workload
+
+Drawn = tuple[Summary, NDArray[np.float64] | None]
+"""What is kept of a draw: its metrics, and latencies of its requests where they are not too many."""
 
 MOST_DRAWS, LEAST_DRAWS = 200, 20
 WORTH_REQUESTS = 200_000
@@ -73,10 +80,14 @@ def predict_plan(
         )
     draws = usual_draws(len(workload.requests)) if draws is None else draws
 
-    def drawn(number: int) -> Summary:
-        return summarize(simulate(plan, workload, specs, source.costs(Draw(seed, number)), capacity_bytes, cold, site))
+    few = len(workload.requests) <= MOST_REQUESTS
 
-    summaries = _each(drawn, draws, draws * len(workload.requests))
+    def drawn(number: int) -> Drawn:
+        records = simulate(plan, workload, specs, source.costs(Draw(seed, number)), capacity_bytes, cold, site)
+        return summarize(records), all_latencies_s(records) if few else None
+
+    found = _each(drawn, draws, draws * len(workload.requests))
+    summaries = [summary for summary, _ in found]
     return Prediction(
         strategy=plan.strategy,
         records=median,
@@ -89,11 +100,12 @@ def predict_plan(
             *_overcommitted(plan, median),
             *source.doubts(_models(plan, specs), _several(plan)),
         ),
+        requests=request_forecasts(median, [latencies for _, latencies in found if latencies is not None]),
     )
 
 
-def _each(drawn: Callable[[int], Summary], draws: int, requests: int) -> list[Summary]:
-    """Summaries of all draws, each by itself, so that it does not matter which process simulates which."""
+def _each(drawn: Callable[[int], Drawn], draws: int, requests: int) -> list[Drawn]:
+    """What is kept of all draws, each by itself, so that it does not matter which process simulates which."""
     if requests < PARALLEL_REQUESTS:
         return [drawn(number) for number in range(draws)]
     from joblib import Parallel, delayed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from mmpredict.simulation.fronts.front import Front
 from mmpredict.simulation.fronts.setting import Setting
 from mmpredict.simulation.fronts.table import FRONTS
 from mmpredict.simulation.job import Job
-from mmpredict.simulation.machine import Machine
+from mmpredict.simulation.machine import Machine, Watch
 from mmpredict.simulation.paging import Paging
 from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.site import Site
@@ -39,6 +39,7 @@ def simulate(
     memory_capacity_bytes: float,
     cold: bool = False,
     site: Site | None = None,
+    watch: Watch | None = None,
 ) -> Records:
     """Simulate one run of a plan.
 
@@ -50,6 +51,7 @@ def simulate(
         memory_capacity_bytes: what the instances may use together, for the records [bytes].
         cold: whether model files must be read from storage at first.
         site: memories of the machine, as servers that load on demand see them; a CPU's of that capacity when not given.
+        watch: told of every change of what runs at the same time.
 
     Raises:
         InputError: a request asks for a model that the plan does not serve, or the plan cannot run on the machine.
@@ -61,12 +63,18 @@ def simulate(
     for request in workload.requests:
         prompts[instance_of[request.id]].append(request.prompt_tokens)
     touched = {name: touched_by(plan.instance(name), mine) for name, mine in prompts.items()}
-    run = _Run(plan, specs, costs, memory_capacity_bytes, cold, site or Site(memory_capacity_bytes))
+    run = _Run(plan, specs, costs, memory_capacity_bytes, cold, site or Site(memory_capacity_bytes), watch=watch)
     follow = any(request.after for request in workload.requests)
     run.through(workload.requests, Counter(instance_of.values()), touched, run.result.requests.append, follow)
-    for time_s, cores in run.machine.cores_log:
-        run.result.states.append(StateRow(time_s, "cores", cores, run.machine.cores))
+    run.result.states += _states(run.machine)
     return run.result.sort()
+
+
+def _states(machine: Machine) -> Iterator[StateRow]:
+    """What was in use of each resource that the run used at all."""
+    for resource, capacity in (("cores", machine.cores), ("gpu", 1.0), ("bandwidth", 1.0)):
+        if any(getattr(use, resource) for _, use in machine.use_log):
+            yield from (StateRow(time_s, resource, getattr(use, resource), capacity) for time_s, use in machine.use_log)
 
 
 def simulate_stream(
@@ -115,6 +123,7 @@ class _Run:
     cold: bool
     site: Site
     detail: bool = True
+    watch: Watch | None = None
     env: Any = field(default_factory=simpy.Environment)
     result: Records = field(default_factory=lambda: Records("simulated"))
     machine: Machine = field(init=False)
@@ -133,7 +142,7 @@ class _Run:
     ) -> None:
         """Run until every request has ended; ``expected``: how many each instance will get, where that is known."""
         self.keep = keep
-        self.machine = Machine(self.env, self.costs.sharing, log=self.detail)
+        self.machine = Machine(self.env, self.costs.sharing, log=self.detail, watch=self.watch)
         cached = frozenset() if self.cold else frozenset(instance.model for instance in self.plan.instances)
         fleet = Fleet(
             self.env,
@@ -172,6 +181,8 @@ class _Run:
 
     def _arrive(self, request: Request, arrival_s: float) -> None:
         row = RequestRow(request.id, request.model, "", arrival_s, request.prompt_tokens, request.output_tokens)
+        if request.deadline_s is not None:
+            row.deadline_s = request.deadline_s
         wishes = (request.session, request.shared_tokens, request.keep_alive_s, request.context_tokens, request.priority)
         self.front.arrive(Job(row, *wishes))
 

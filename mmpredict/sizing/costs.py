@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mmpredict.cost.loading import assumed_load
@@ -12,7 +12,7 @@ from mmpredict.cost.published_costs import PublishedSource, Served, ServedKey, S
 from mmpredict.cost.published_prices import PublishedPrices
 from mmpredict.cost.rates.choice import Choice
 from mmpredict.cost.rates.datasheet import processor_of
-from mmpredict.cost.rates.fewer_threads import with_threads
+from mmpredict.cost.rates.fewer_threads import with_arithmetic, with_threads
 from mmpredict.cost.rates.parameters import ProcessorClass
 from mmpredict.cost.rates.step_terms import Conditions
 from mmpredict.cost.speed import NORMAL_80
@@ -46,7 +46,7 @@ class PlannedServer:
         spec: its model.
         threads: worker threads [1].
         options: context, slots, batch and cache.
-        gpu_layers: layers on the GPU; ``None``: as many as it finds room for [1].
+        gpu_layers: layers on the GPU, the output counted as one; ``None`` for as many as the engine finds room for [1].
     """
 
     spec: ModelSpec
@@ -61,18 +61,20 @@ class UncalibratedMachine:
     Args:
         profile: the machine, in its power mode.
         backend: programming interface of the GPU; by default the one that most people run.
+        gpu_frac: part of the GPU's arithmetic that models may use [1].
 
     Raises:
         InputError: the profile says too little of the processor.
         NotCalibratedError: it is this machine, and nothing was measured here.
     """
 
-    def __init__(self, profile: HardwareProfile, backend: str | None = None) -> None:
-        self._profile, self._backend = profile, backend
+    def __init__(self, profile: HardwareProfile, backend: str | None = None, gpu_frac: float = 1.0) -> None:
+        self._profile, self._backend, self._gpu_frac = profile, backend, gpu_frac
         self.machine = find_machine(profile)
         self._choices: dict[ProcessorClass, Choice] = {}
         self._prices: dict[tuple[str, float, ProcessorClass, int, Conditions], PublishedPrices] = {}
-        self._choice("gpu" if self.machine.device is not None else "cpu")
+        self._main: ProcessorClass = "gpu" if self.machine.device is not None else "cpu"
+        self._choice(self._main)
 
     def source(self, companies: Sequence[Sequence[PlannedServer]], check: bool = True) -> PublishedSource:
         """Costs of the servers of a plan.
@@ -88,20 +90,12 @@ class UncalibratedMachine:
         served: dict[ServedKey, Served] = {}
         notes = [_LOADS]
         for company in companies:
-            residents: list[Resident] = []
-            for planned in company:
-                gauge = gauge_of(planned.spec, self.machine, _ENGINE)
-                residents.append(start_llama_server(gauge, _wish(planned), self.machine, residents).resident)
-            takes = added(residents)
-            if check:
-                self._check(company, takes)
-            for planned, resident, take in zip(company, residents, takes, strict=True):
-                one = self._served(planned, resident, take)
+            for planned, one in zip(company, self.place(company, check), strict=True):
                 served.setdefault((planned.spec.name, planned.threads, planned.options, planned.gpu_layers), one)
                 if len(one.parts) > 1:
                     notes.append(f"{planned.spec.name}: {DOUBT}")
         kinds = sorted({part.kind for one in served.values() for part in one.parts}, reverse=True)
-        main = self._choice(kinds[0] if kinds else "cpu").rates
+        main = self._choice(kinds[0] if kinds else self._main).rates
         return PublishedSource(
             machine=self.machine.name,
             cores=self._profile.cpu.cores,
@@ -113,6 +107,23 @@ class UncalibratedMachine:
             provenance=tuple(f"{self.machine.name}, {kind}: {self._choice(kind).sentence}" for kind in kinds),
             notes=unique(notes),
         )
+
+    def place(self, company: Sequence[PlannedServer], check: bool = True) -> list[Served]:
+        """Servers that are loaded together, in this order (arguments and errors as ``source``)."""
+        residents: list[Resident] = []
+        for planned in company:
+            gauge = gauge_of(planned.spec, self.machine, _ENGINE)
+            wish = _wish(planned.options, planned.gpu_layers)
+            residents.append(start_llama_server(gauge, wish, self.machine, residents).resident)
+        takes = added(residents)
+        if check:
+            self._check(company, takes)
+        return [self._served(*one) for one in zip(company, residents, takes, strict=True)]
+
+    def priced_as(self, served: Served, spec: ModelSpec, options: CacheOptions) -> Served:
+        """The same server with the steps of another model, such as a part of its own, on the first processor that it uses."""
+        how = Conditions(options.ubatch_tokens, options.key_type, options.value_type, sampled=True)
+        return replace(served, parts=(self._part(ModelPart(served.parts[0].kind, spec, how), served.threads),))
 
     def _check(self, company: Sequence[PlannedServer], takes: Sequence[Added]) -> None:
         for pool in pools(self.machine, takes):
@@ -168,18 +179,20 @@ class UncalibratedMachine:
     def _choice(self, kind: ProcessorClass) -> Choice:
         if kind not in self._choices:
             backend = self._backend if kind == "gpu" else None
-            self._choices[kind] = choice_of(self.machine, self._profile, backend, kind)
+            found = choice_of(self.machine, self._profile, backend, kind)
+            if kind == "gpu" and self._gpu_frac < 1.0:
+                found = replace(found, rates=with_arithmetic(found.rates, self._gpu_frac))
+            self._choices[kind] = found
         return self._choices[kind]
 
 
-def _wish(planned: PlannedServer) -> Wish:
-    options = planned.options
+def _wish(options: CacheOptions, gpu_layers: int | None) -> Wish:
     return Wish(
         engine=_ENGINE,
+        gpu_layers=gpu_layers,
         context_tokens=options.context_tokens,
         slots=options.slots,
         unified=options.unified,
-        gpu_layers=planned.gpu_layers,
         key_type=options.key_type,
         value_type=options.value_type,
         ubatch_tokens=options.ubatch_tokens,

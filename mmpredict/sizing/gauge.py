@@ -35,7 +35,7 @@ class Gauge:
     @property
     def file(self) -> str:
         """What identifies the model's file: two instances with the same share its pages."""
-        return str(self.spec.path or self.spec.name)
+        return self.spec.file
 
     def at(self, options: CacheOptions, placement: Placement, context_bytes: float = 0.0) -> InstanceMemory:
         """Memory with these options; ``context_bytes`` is what the process loses on the GPU [bytes]."""

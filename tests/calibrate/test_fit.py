@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mmpredict.calibrate import fit_steps as stepping
-from mmpredict.calibrate.fit import MACHINE_SPREAD, MODEL_SPREAD_FLOOR, fit
+from mmpredict.calibrate.fit import MACHINE_SPREAD, MACHINE_SPREAD_FLOOR, MODEL_SPREAD_FLOOR, fit
 from mmpredict.calibrate.fit_steps import (
     BANDWIDTH_CANDIDATES_BYTES_PER_S,
     CACHE_CANDIDATES_BYTES,
@@ -20,16 +21,24 @@ from mmpredict.calibrate.fit_steps import (
     leave_one_model_out,
     step_observations,
 )
-from mmpredict.calibrate.measurement import Kind, Measurement
+from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Kind, Measurement
 from mmpredict.calibrate.protocol import LARGE, Protocol, thread_counts
 from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients, Kernel, StepCoefficients
-from mmpredict.cost.loading import load_s
+from mmpredict.cost.loading import load_s, unload_s
 from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.cost.piece import PromptPiece
-from mmpredict.cost.step import EXPERTS, StepCost, StepFeatures, batch_features, decode_features, kernel_weight_s
-from mmpredict.errors import InputError, NotCalibratedError
+from mmpredict.cost.step import (
+    EXPERTS,
+    StepCost,
+    StepFeatures,
+    batch_features,
+    decode_features,
+    kernel_weight_s,
+    masking_heads,
+)
+from mmpredict.errors import InputError, NotCalibratedError, UnknownNameError
 from mmpredict.models.cache import CacheOptions, cache_bytes
 from mmpredict.models.spec import ModelSpec
 from mmpredict.models.synthetic import synthetic_spec
@@ -40,6 +49,7 @@ SPECS: dict[str, ModelSpec] = {name: synthetic_spec(name) for name in PROTOCOL.m
 CORES = 2
 HEADER = {"machine": "invented", "engine": "none", "cores": CORES, "measured_on": "2026-01-01"}
 CACHE_BYTES, BANDWIDTH_BYTES_PER_S = CACHE_CANDIDATES_BYTES[3], BANDWIDTH_CANDIDATES_BYTES_PER_S[5]
+MASKED_HEAD_S = 1.3e-9
 SLOWER = {"q8_0": 1.0, "q4_0": 0.8, "q4_k": 1.1, "q5_0": 1.4, "q6_k": 1.2, "f16": 1.7}
 UNSEEN = [
     f"synthetic:{name}"
@@ -72,7 +82,12 @@ def truth(coefficients: Coefficients) -> dict[int, StepCoefficients]:
             for name, found in values.items()
         }
         return own.model_copy(
-            update={"kernels": kernels, "cache_bytes": CACHE_BYTES, "bandwidth_bytes_per_s": BANDWIDTH_BYTES_PER_S}
+            update={
+                "kernels": kernels,
+                "cache_bytes": CACHE_BYTES,
+                "bandwidth_bytes_per_s": BANDWIDTH_BYTES_PER_S,
+                "masked_head_s": MASKED_HEAD_S,
+            }
         )
 
     return {threads: all_types(coefficients.steps[threads]) for threads in thread_counts(CORES)}
@@ -90,20 +105,25 @@ def measure_steps(
         for threads, own in truth.items():
             cost = StepCost(own)
 
-            def add(kind: Kind, features: StepFeatures, **values: float) -> None:
+            def add(kind: Kind, features: StepFeatures, number: int, masked: int = 0, **values: float) -> None:
+                tokens = values["tokens"] if kind == "prefill" else values["sequences"] * values["steps"]
+                features = replace(features, masked=masked * tokens * masking_heads(spec))  # noqa: B023
                 duration_s = cost.duration_s(features) * float(1 + noise_frac * random.standard_normal())  # noqa: B023
-                rows.append(Measurement(kind, name, threads, spincount, {**values, "duration_s": duration_s}))  # noqa: B023
+                found = {**values, ROUND: number, MASKED_CELLS: masked, "duration_s": duration_s}
+                rows.append(Measurement(kind, name, threads, spincount, found))  # noqa: B023
 
             long = PROTOCOL.long_prompt_tokens if threads == max(truth) or first else ()
             lengths = PROTOCOL.prefill_tokens[:2] if LARGE in name else (*PROTOCOL.prefill_tokens, *long)
             decodes = [(count, lengths[0]) for count in PROTOCOL.decode_sequences]
             depths = PROTOCOL.depth_tokens if deep and threads in (1, max(truth)) else ()
-            for _ in range(repeats):
-                for tokens in (*lengths, *depths):
-                    add("prefill", prefill(spec, tokens), tokens=tokens)
-                for count, depth in (*decodes, *((1, depth) for depth in depths)):
+            left = [(PROTOCOL.prefill_tokens[-1], sum(depths))] if depths else []
+            for number in range(repeats):
+                for tokens, masked in (*((tokens, 0) for tokens in (*lengths, *depths)), *left):
+                    add("prefill", prefill(spec, tokens), number, masked, tokens=tokens)
+                others = [(1, depth, 0) for depth in depths] + [(1, depth, masked) for depth, masked in left]
+                for count, depth, masked in (*((*decode, 0) for decode in decodes), *others):
                     features = decode_features(spec, [depth] * count, PROTOCOL.decode_steps)
-                    add("decode", features, sequences=count, depth=depth, steps=PROTOCOL.decode_steps)
+                    add("decode", features, number, masked, sequences=count, depth=depth, steps=PROTOCOL.decode_steps)
     return rows
 
 
@@ -133,7 +153,7 @@ def test_unseen_models_are_recovered_from_exact_measurements(truth: dict[int, St
 
 
 def test_unseen_models_are_recovered_from_noisy_measurements(truth: dict[int, StepCoefficients]) -> None:
-    observations = step_observations(measure_steps(truth, 0.03, PROTOCOL.repeats), SPECS, CORES)
+    observations = step_observations(measure_steps(truth, 0.03, PROTOCOL.rounds), SPECS, CORES)
     errors = dict(errors_on_unseen(fit_steps(observations), truth[CORES]))
     assert {what: error for what, error in errors.items() if abs(error) > 0.10} == {}
     assert float(np.median(np.abs(list(errors.values())))) < 0.03
@@ -200,12 +220,12 @@ def test_leaving_a_model_out_shows_the_noise(truth: dict[int, StepCoefficients])
     assert 0.01 < spread < 0.15
 
 
-def test_repeats_become_their_median_and_other_rules_are_left_out() -> None:
+def test_repeats_become_their_mean_without_outliers_and_other_rules_are_left_out() -> None:
     name = PROTOCOL.models[0]
-    rows = [Measurement("prefill", name, 2, None, {"tokens": 8, "duration_s": value}) for value in (9.0, 1.0, 2.0)]
+    rows = [Measurement("prefill", name, 2, None, {"tokens": 8, "duration_s": value}) for value in (9.0, 1.5, 2.0)]
     rows.append(Measurement("prefill", name, 2, YIELDING_SPINCOUNT, {"tokens": 8, "duration_s": 0.1}))
     rows.append(Measurement("prefill", name, 1, None, {"tokens": 8, "duration_s": 100.0}))
-    assert [observation.duration_s for observation in step_observations(rows, SPECS, 2)] == [2.0]
+    assert [observation.duration_s for observation in step_observations(rows, SPECS, 2)] == pytest.approx([6.5 / 3])
 
 
 def test_too_few_steps_are_refused() -> None:
@@ -256,6 +276,8 @@ def rows(truth: dict[int, StepCoefficients], coefficients: Coefficients) -> list
             made.append(
                 Measurement("load", name, 2, None, {"cold": cold, "kv_cache_bytes": kv_cache_bytes, "duration_s": duration_s})
             )
+        ending_s = unload_s(spec, kv_cache_bytes, coefficients.loading)
+        made.append(Measurement("unload", name, 2, None, {"kv_cache_bytes": kv_cache_bytes, "duration_s": ending_s}))
         longest = max(int(row.number("tokens")) for row in made if (row.kind, row.model, row.threads) == ("prefill", name, 2))
         memory = instance_memory(spec, OPTIONS, EMBEDDED, threads=2, touched=Touched(longest, OPTIONS.slots)).host
         values = {
@@ -323,7 +345,7 @@ def test_without_a_stacked_measurement_nothing_is_stacked(rows: list[Measurement
 
 
 def test_loads_are_recovered(fitted: Coefficients, coefficients: Coefficients) -> None:
-    for name in ("start_s", "mapped_byte_s", "private_byte_s", "vocabulary_s", "cold_byte_s"):
+    for name in ("start_s", "mapped_byte_s", "private_byte_s", "vocabulary_s", "cold_byte_s", "unload_s", "unload_byte_s"):
         assert getattr(fitted.loading, name) == pytest.approx(getattr(coefficients.loading, name), rel=1e-3), name
 
 
@@ -333,15 +355,42 @@ def test_memory_is_recovered(fitted: Coefficients, coefficients: Coefficients) -
 
 def test_requests_cost_the_median(fitted: Coefficients) -> None:
     assert fitted.request_s == sorted(OVERHEADS_S)[1]
-    assert {count: steps.masked_head_s * count for count, steps in fitted.steps.items()} == pytest.approx(
-        dict.fromkeys(fitted.steps, MASKED_CORE_S)
+
+
+def test_passing_over_cells_costs_what_was_measured_or_what_it_did_elsewhere(
+    fitted: Coefficients, rows: list[Measurement], few_candidates: None
+) -> None:
+    assert {count: steps.masked_head_s for count, steps in fitted.steps.items()} == pytest.approx(
+        dict.fromkeys(fitted.steps, MASKED_HEAD_S), rel=1e-3
+    )
+    old = [replace(row, values={name: value for name, value in row.values.items() if name != MASKED_CELLS}) for row in rows]
+    elsewhere = fit(HEADER, old, SPECS).steps
+    assert {count: steps.masked_head_s * count for count, steps in elsewhere.items()} == pytest.approx(
+        dict.fromkeys(elsewhere, MASKED_CORE_S)
     ), "cores share what is passed over"
+
+
+def test_rounds_that_are_apart_widen_the_machines_spread(rows: list[Measurement], few_candidates: None) -> None:
+    def round_at(number: int, factor: float) -> list[Measurement]:
+        values = [{**row.values, ROUND: number, "duration_s": factor * float(row.values.get("duration_s", 0))} for row in rows]
+        return [
+            replace(row, values=found)
+            for row, found in zip(rows, values, strict=True)
+            if row.kind in ("prefill", "decode") and row.spincount is None
+        ]
+
+    rest = [row for row in rows if row.kind not in ("prefill", "decode")]
+    steady = fit(HEADER, [row for number in range(3) for row in round_at(number, 1.0)] + rest, SPECS)
+    assert steady.machine_log_spread == MACHINE_SPREAD_FLOOR
+    apart = fit(HEADER, [row for number, factor in enumerate((1.0, 1.2, 0.8)) for row in round_at(number, factor)] + rest, SPECS)
+    assert 0.1 < apart.machine_log_spread < 0.5
+    assert apart.steps[2].kernels["q8_0"].weight_s == pytest.approx(steady.steps[2].kernels["q8_0"].weight_s, rel=1e-6), "means"
 
 
 def test_exact_measurements_leave_no_error_but_the_floors(fitted: Coefficients) -> None:
     assert all(value < 1e-3 for value in fitted.errors.values())
     assert fitted.model_log_spread == {"prefill": MODEL_SPREAD_FLOOR, "decode": MODEL_SPREAD_FLOOR}
-    assert fitted.machine_log_spread == MACHINE_SPREAD
+    assert fitted.machine_log_spread == MACHINE_SPREAD, "one round cannot show how steady the machine is"
 
 
 def test_a_fitted_model_predicts_what_it_was_made_from(fitted: Coefficients, truth: dict[int, StepCoefficients]) -> None:
@@ -389,10 +438,17 @@ def test_no_measurement_is_no_calibration() -> None:
 
 def test_protocols_refuse_types_that_cannot_be_measured() -> None:
     with pytest.raises(InputError, match=r"'iq2_xs' cannot be measured; allowed: .*f16, "):
-        Protocol.of_types(("q8_0", "iq2_xs"))
-    with pytest.raises(InputError, match="no weight type to measure"):
-        Protocol.of_types(())
-    assert Protocol.of_types(("q4_k",)).shape_types == ("q4_k",)
+        Protocol.named("quick", ("q8_0", "iq2_xs"))
+    assert Protocol.named("quick", ("q4_k",)).shape_types == ("q4_k",)
+
+
+def test_protocols_have_names() -> None:
+    quick, full, contention = (Protocol.named(name) for name in ("quick", "full", "contention"))
+    assert quick == Protocol() and not quick.company_only
+    assert set(quick.weight_types) < set(full.weight_types) and full.most_rounds > full.rounds
+    assert contention.company_only and contention.spinning_episodes > quick.spinning_episodes
+    with pytest.raises(UnknownNameError, match="quick"):
+        Protocol.named("quik")
 
 
 @pytest.mark.parametrize(

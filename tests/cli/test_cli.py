@@ -11,7 +11,8 @@ import pytest
 from commands import ENGINE, MACHINE, SCENARIO, Call, assert_one_line, command, files, write_scenario
 
 from mmpredict import api
-from mmpredict.api import Validation, forecast
+from mmpredict.answers import SCHEMA_VERSION, Validation
+from mmpredict.api import forecast
 from mmpredict.calibrate.store import save_coefficients
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.library import coefficients_path, machine_key
@@ -203,7 +204,7 @@ def test_prediction_as_json(place: Path) -> None:
     assert first == again
     assert first.out != other.out
     document = json.loads(first.out)
-    assert document["schema_version"] == api.SCHEMA_VERSION
+    assert document["schema_version"] == SCHEMA_VERSION
     assert set(document["predictions"]) == {"sequential", "parallel"}
     assert document["recommendation"]["strategy"] in document["predictions"]
     for prediction in document["predictions"].values():
@@ -221,6 +222,7 @@ def test_prediction_as_a_table_and_files(call: Call) -> None:
     assert re.search(r"recommended: (sequential|parallel); (sequential|parallel) takes", outcome.out)
     assert sorted(path.name for path in Path("reports/first").iterdir()) == [
         "prediction.json",
+        "report.html",
         "timeline.png",
         "trace.json",
     ]
@@ -238,7 +240,7 @@ def stretched(records: Records, factor: float) -> Records:
 def test_validation_out_of_tolerance(factor: float, code: int, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     found = forecast(read_scenario(Path("scenario.toml")), draws=20)
     measured = tuple(compare(prediction, stretched(prediction.records, factor)) for prediction in found.predictions)
-    monkeypatch.setattr(api, "validate", lambda *_: Validation(found, measured))
+    monkeypatch.setattr(api, "validate", lambda *_, **__: Validation(found, measured))
     outcome = call("validate", "scenario.toml", "--json", "--output", "report")
     document = json.loads(outcome.out)
     error = document["makespan_median_absolute_error_frac"]
@@ -257,7 +259,7 @@ def test_validation_with_a_request_that_failed(call: Call, monkeypatch: pytest.M
     records.requests[0].status = "server-died"
     runs = (records, found.predictions[1].records)
     measured = tuple(compare(prediction, rows) for prediction, rows in zip(found.predictions, runs, strict=True))
-    monkeypatch.setattr(api, "validate", lambda *_: Validation(found, measured))
+    monkeypatch.setattr(api, "validate", lambda *_, **__: Validation(found, measured))
     outcome = call("validate", "scenario.toml", "--json")
     assert outcome.code == 1
     assert "1 requests failed" in outcome.err

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from mmpredict import PerformancePredictor
 from mmpredict.errors import InputError, UnknownNameError
-
-
-@pytest.fixture(autouse=True)
-def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MMPREDICT_DATA", str(tmp_path))
 
 
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "rocm", "mps", "openvino", "webgpu", "webnn"])

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from text_vocabulary import with_text
 
 from mmpredict.live.embedded import EmbeddedServer, stop_all
 from mmpredict.models.synthetic import synthesize
@@ -32,6 +33,14 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield synthesize(SMALL_MODEL)
         return
     path = synthesize(SMALL_MODEL, directory=tmp_path_factory.mktemp("models"))
+    yield path
+    path.unlink()
+
+
+@pytest.fixture(scope="session")
+def text_model(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The small model with a vocabulary of words."""
+    path = with_text(small_model, SMALL_MODEL, tmp_path_factory.mktemp("text") / "text.gguf")
     yield path
     path.unlink()
 

@@ -26,6 +26,8 @@ Mode = Literal[
     "pings",  # comments for ever
     "endless",  # more tokens than asked for
     "garbage",
+    "bad-chunk",  # a chunk whose length is no number
+    "slow-loris",  # one byte of an event after another, for ever
     "not-an-object",
     "long-line",
     "no-timings",
@@ -35,6 +37,7 @@ Mode = Literal[
     "no-http",
     "loading",
     "busy",
+    "busy-once",  # the first request alone
     "too-many",
     "bad-request",
     "server-error",
@@ -135,6 +138,8 @@ class FakeServer:
         if self.mode == "progress":
             progress = {"total": prompt_tokens, "cache": 0, "processed": 0, "time_ms": 0}
             yield encode({**token_event(0, prompt_tokens, ""), "tokens": [0], "prompt_progress": progress})
+        while self.mode == "slow-loris" and not self.closing.wait(0.02):
+            yield b"d"
         while self.mode == "pings" and not self.closing.wait(0.02):
             yield b":\n\n"
         count = {"truncated": asked // 2, "endless": asked + 1}.get(self.mode, asked)
@@ -187,6 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
         fake.requests.append(body)
         if fake.mode in _REJECTIONS:
             self._answer(*_REJECTIONS[fake.mode])
+        elif fake.mode == "busy-once" and len(fake.requests) == 1:
+            self._answer(*_REJECTIONS["busy"])
         elif fake.mode == "silent":
             fake.closing.wait()
         elif fake.mode == "no-http":
@@ -211,7 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 if fake.mode == "die-mid-stream" and number == 2:
                     return
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                size = b"no number" if fake.mode == "bad-chunk" and number == 2 else b"%x" % len(piece)
+                self.wfile.write(b"%s\r\n%s\r\n" % (size, piece))
             self.wfile.write(b"0\r\n\r\n")
 
     def _answer(self, status: int, content: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Callable
 
-import httpx2
 import pytest
 from fake_server import FakeServer, Mode
 
@@ -121,13 +120,12 @@ def test_nobody_listens() -> None:
 
 
 def test_other_trouble_is_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(request: httpx2.Request) -> httpx2.Response:
-        raise httpx2.ConnectError("no route to host") from OSError(errno.EHOSTUNREACH, "no route to host")
+    def fail(*_: object, **__: object) -> object:
+        raise OSError(errno.EHOSTUNREACH, "no route to host")
 
-    client = CompletionClient("http://127.0.0.1:1")
-    monkeypatch.setattr(client, "_http", httpx2.Client(transport=httpx2.MockTransport(fail), base_url="http://127.0.0.1:1"))
-    with pytest.raises(RequestFailure) as caught:
-        client.stream(PROMPT, 1, 1.0)
+    monkeypatch.setattr(socket, "create_connection", fail)
+    with pytest.raises(RequestFailure, match="no route to host") as caught:
+        CompletionClient("http://127.0.0.1:1").stream(PROMPT, 1, 1.0)
     assert caught.value.reason is FailureReason.NETWORK
 
 

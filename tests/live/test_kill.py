@@ -17,6 +17,7 @@ from test_lifeline import LIMIT_S, running, wait_for_end
 
 from mmpredict.calibrate.measurement import read_measurements
 from mmpredict.live import engine_child
+from mmpredict.live.journal import read_journal
 from mmpredict.models.resolve import materialize, resolve
 
 MODELS = ("synthetic:smollm2-135m@q4_0", "synthetic:probe-narrow@q4_0")
@@ -35,7 +36,7 @@ pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reas
 class Command:
     """``mmpredict`` in a process group of its own, as a terminal starts it, with every directory below ``place``."""
 
-    def __init__(self, place: Path, cache: Path, *arguments: str) -> None:
+    def __init__(self, place: Path, cache: Path, *arguments: str, before: Callable[[], None] | None = None) -> None:
         self.place = place
         (place / "temporary").mkdir()
         (place / "scenario.toml").write_text(SCENARIO)
@@ -48,6 +49,7 @@ class Command:
             cwd=place,
             env=os.environ | places,
             start_new_session=True,
+            preexec_fn=before,
         )
 
     def servers(self) -> list[int]:
@@ -84,8 +86,8 @@ class Command:
 def start(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Command]]:
     started: list[Command] = []
 
-    def _start(*arguments: str) -> Command:
-        started.append(Command(tmp_path, cache, *arguments))
+    def _start(*arguments: str, before: Callable[[], None] | None = None) -> Command:
+        started.append(Command(tmp_path, cache, *arguments, before=before))
         return started[-1]
 
     yield _start
@@ -125,17 +127,30 @@ def test_killed(words: str, start: Callable[..., Command], tmp_path: Path) -> No
     assert wait_for_end(servers) < LIMIT_S
     assert command.process.wait(LIMIT_S) == -signal.SIGKILL
     assert not (tmp_path / "report" / "execution.json").exists()
+    if words == SERVING_LINE:
+        (records,) = read_journal(tmp_path / "report" / "records.jsonl").values()
+        assert [row.kind for row in records.activities] == ["load"] * len(MODELS)
+        assert records.states
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("words", [LOADING_LINE, SERVING_LINE], ids=["loading", "serving"])
-def test_interrupted(words: str, number: signal.Signals, start: Callable[..., Command]) -> None:
-    command = start("execute", "scenario.toml")
+def test_interrupted(words: str, number: signal.Signals, start: Callable[..., Command], tmp_path: Path) -> None:
+    command = start("execute", "scenario.toml", "--output", "report")
     command.wait_until(lambda: command.logs_with(words) == len(MODELS))
     servers = command.servers()
     assert len(servers) == len(MODELS)
     command.interrupt(number)
     assert_interrupted(command, servers)
+    document = json.loads((tmp_path / "report" / "execution.json").read_text())
+    assert document["interrupted"] is True
+    if words == SERVING_LINE:
+        (found,) = document["strategies"].values()
+        (records,) = read_journal(tmp_path / "report" / "records.jsonl").values()
+        assert records.to_dict() == found["records"]
+        assert [row.status for row in records.requests] == ["interrupted"] * len(MODELS)
+        assert [row.kind for row in records.activities] == ["load"] * len(MODELS)
+        assert "memory" in {row.resource for row in records.states}
 
 
 def test_further_interrupts_do_not_disturb_the_cleaning_up(start: Callable[..., Command]) -> None:
@@ -159,7 +174,7 @@ def test_calibration_keeps_what_it_has_measured(number: signal.Signals, start: C
     command = start("calibrate", "run", "--types", "q4_0", *arguments)
 
     def measurements() -> Path:
-        return next((tmp_path / "data").rglob("*.jsonl"), Path("none")) if number is signal.SIGINT else tmp_path / "raw.jsonl"
+        return next(tmp_path.rglob("*.jsonl.partial"), Path("none"))  # renamed when it is complete
 
     command.wait_until(lambda: lines_of(measurements()) > 4 and bool(command.servers()))
     assert lines_of(measurements()) < 20  # one by one, not a buffer at a time
@@ -175,5 +190,5 @@ def test_calibration_keeps_what_it_has_measured(number: signal.Signals, start: C
     header, *rows = [json.loads(line) for line in content.splitlines()]
     assert header["header"]["cores"] >= 1
     assert len(rows) >= 4
-    assert len(read_measurements(measurements())[1]) == len(rows)
+    assert len(read_measurements(measurements())[1]) == sum("kind" in row for row in rows) > 0  # the others tell what is finished
     assert not (tmp_path / "data" / "coefficients").exists()

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -69,7 +65,7 @@ def test_every_row_can_be_read_and_names_its_source() -> None:
         assert known.source.count("/") == 1 or known.source == "no real model", name
         assert known.tokenizer in (*TOKENIZERS, "pairs", "pieces"), name
         assert model.n_vocab or model.architecture == "clip"
-    assert sum(name.startswith("probe-") for name in CATALOG) == 6
+    assert sum(name.startswith("probe-") for name in CATALOG) == 7
     assert len(CATALOG) > 230
 
 
@@ -181,25 +177,6 @@ def test_vocabularies_are_guessed_when_not_named() -> None:
     assert tokenizer_bytes(replace(llama, n_vocab=77_777)) == 77_777 * 40
     assert tokenizer_bytes(replace(shape("gemma-2b"), n_vocab=77_777)) == 77_777 * 24
     assert spec_of(llama, "Q8_0").metadata_bytes == catalog_spec("llama3.1-8b", "Q8_0").metadata_bytes
-
-
-def test_a_specification_is_quick(tmp_path: Path) -> None:
-    catalog_spec("qwen3-30b-a3b", "Q4_K_M")
-    begin = time.perf_counter()
-    for _ in range(100):
-        catalog_spec("qwen3-30b-a3b", "Q4_K_M")
-    assert (time.perf_counter() - begin) / 100 < 1e-3
-    code = (
-        "import time; begin = time.perf_counter()\n"
-        "from mmpredict.models.catalog import catalog_spec\n"
-        "catalog_spec('qwen2.5-7b', 'Q4_K_M'); print(time.perf_counter() - begin)"
-    )
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
-    cold = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout)
-        for _ in range(4)
-    ]
-    assert min(cold[1:]) < 0.15  # 0.05 s on the machine where it was written
 
 
 def test_rows_hold_only_known_keys() -> None:

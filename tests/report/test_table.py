@@ -62,7 +62,7 @@ def test_comparison_shows_predicted_interval_measured_and_error() -> None:
     assert row_of(text, "parallel", "TTFT p50") == ["1.50 s", "1.35 – 1.88 s", "1.50 s", "+0.0 %", "yes"]
     assert row_of(text, "parallel", "TTFT p95") == ["1.95 s", "1.75 – 2.44 s", "1.95 s", "+0.0 %", "yes"]
     assert row_of(text, "parallel", "peak memory") == ["1.50 GiB", "1.35 – 1.88 GiB", "1.50 GiB", "+0.0 %", "yes"]
-    assert "4 of 5 measurements lie inside" in text
+    assert "6 of 7 measurements lie inside" in text
 
 
 def test_comparison_marks_recommended_and_really_fastest() -> None:
@@ -90,7 +90,7 @@ def test_nan_prints_as_a_dash_and_counts_for_nothing() -> None:
     for metric in ("makespan", "throughput", "TTFT p50", "TTFT p95", "peak memory"):
         assert row_of(text, "void", metric) == [UNKNOWN] * 5
     assert "nan" not in text
-    assert "5 of 5 measurements lie inside" in text
+    assert "7 of 7 measurements lie inside" in text
     assert text.split("parallel")[0].count("* really fastest") == 0
 
 
@@ -118,7 +118,7 @@ def test_tables_fit_their_terminal_without_losing_a_number(width: int) -> None:
     assert "…" not in text
     joined = " ".join(text.split())
     assert "119 min 59 s" in joined or width == 80
-    assert joined.count("yes") + joined.count(" no ") == 5
+    assert joined.count("yes") + joined.count(" no ") == 7
 
 
 def test_tables_are_the_same_each_time() -> None:

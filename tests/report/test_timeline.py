@@ -212,9 +212,25 @@ def test_rows_are_the_slots_where_these_are_known() -> None:
         ActivityRow("server", "decode", 4.0, 6.0, "c"),
     ]
     (lane,) = lanes(Records("simulated", rows, activities))
-    assert lane.names == ("slot 3", "slot 2")
-    assert [lane.rows[lane.activities.index(one)] for one in activities] == [0, 0, 1, 0]
+    assert lane.names == ("slot 2", "slot 3")
+    assert [lane.rows[lane.activities.index(one)] for one in activities] == [0, 1, 0, 1]
     for row in rows:
         row.slot = -1
     (lane,) = lanes(Records("measured", rows, activities))
     assert lane.names == ("row 1", "row 2")
+
+
+def test_a_slot_keeps_its_row_when_another_begins_as_it_goes_on() -> None:
+    rows = [RequestRow(name, "m", "server", 0.0, 1, 2, slot=slot) for name, slot in (("a", 1), ("b", 0))]
+    activities = [
+        ActivityRow("server", "prefill", 0.0, 1.0, "a"),
+        ActivityRow("server", "prefill", 1.0, 2.0, "b"),
+        ActivityRow("server", "decode", 1.0, 5.0, "a"),
+        ActivityRow("server", "decode", 2.0, 4.0, "b"),
+    ]
+    (lane,) = lanes(Records("simulated", rows, activities))
+    assert lane.names == ("slot 0", "slot 1")
+    assert [lane.rows[lane.activities.index(one)] for one in activities] == [1, 0, 1, 0]
+    activities.append(ActivityRow("server", "decode", 3.0, 6.0, "a"))  # two things in one slot: a row more instead of an overlap
+    (lane,) = lanes(Records("measured", rows, activities))
+    assert lane.depth == 3

@@ -57,7 +57,9 @@ def test_what_was_not_measured_has_no_error() -> None:
     assert one.to_dict() == {
         "predicted": Interval(10.0, 9.0, 11.0).to_dict(),
         "measured": None,
+        "runs": [None],
         "error_frac": None,
+        "noise_frac": None,
         "covered": False,
     }
     assert math.isnan(MetricComparison("itl_p50_s", Interval(1, 1, 1), 0.0).error_frac)

@@ -60,7 +60,7 @@ def test_nothing_is_known_about_an_empty_run() -> None:
 
 
 def test_metrics_are_the_numbers_of_a_summary() -> None:
-    assert set(METRICS) == {field.name for field in fields(Summary)} - {"completed", "failed"}
+    assert set(METRICS) == {field.name for field in fields(Summary)} - {"completed", "failed", "deadlines_met_frac", "energy_j"}
 
 
 @given(st.floats(0, 100), st.floats(0.1, 100))

@@ -90,7 +90,10 @@ MISTAKES = [
     (ONE.replace("prompt_tokens", "promt_tokens"), r"unknown key 'requests\.0\.promt_tokens'; did you mean 'prompt_tokens'\?"),
     ("[server]\nslot = 2\n" + ONE, r"unknown key 'server\.slot'; did you mean 'slots'\?"),
     ('hardwar = "x"\n' + ONE, r"unknown key 'hardwar'; did you mean 'hardware'\?"),
-    ("zzz = 1\n" + ONE, "unknown key 'zzz'; allowed: cold, hardware, load, recommend, requests, server, serving, strategies"),
+    (
+        "zzz = 1\n" + ONE,
+        "unknown key 'zzz'; allowed: cold, engine, hardware, load, recommend, recovery, requests, server, serving, strat",
+    ),
     ('base = "/"\n' + ONE, "unknown key 'base'"),
     (ONE + "count = 0\n", r"requests\.0\.count: .*greater than or equal to 1 \(found 0\)"),
     (ONE + f"count = {MAX_REQUESTS + 1}\n", r"requests\.0\.count: .*less than or equal to 100000"),
@@ -187,3 +190,46 @@ def test_made_up_names_avoid_the_given_ones(tmp_path: Path) -> None:
     entry = f'[[requests]]\nmodel = "{SMALL}"\nprompt_tokens = 1\noutput_tokens = 1\n'
     scenario = read(tmp_path, entry + entry + 'id = "r1"\n' + entry)
     assert [request.id for request in scenario.workload().requests] == ["r2", "r1", "r3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "url"),
+    [
+        ("", "embedded", ""),
+        ('engine = "ollama"\n', "ollama", ""),
+        ('engine = {kind = "openai", url = "http://127.0.0.1:1234"}\n', "openai", "http://127.0.0.1:1234"),
+    ],
+)
+def test_the_engine_is_a_name_or_a_section(text: str, kind: str, url: str, tmp_path: Path) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text(text + ONE)
+    assert (read_scenario(path).engine.kind, read_scenario(path).engine.url) == (kind, url)
+
+
+def test_the_engine_section_has_all_of_its_keys(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.toml"
+    page = (Path(__file__).parents[2] / "docs" / "engines.md").read_text().partition("```toml")[2].partition("```")[0]
+    path.write_text(page.replace('engine = "embedded"', 'hardware = "this-machine"', 1) + ONE)
+    engine = read_scenario(path).engine
+    assert set(page.split()) >= {*type(engine).model_fields.keys() - {"urls", "names"}, "[engine.urls]", "[engine.names]"}
+    assert (engine.gpu_layers, engine.names, engine.urls) == (
+        20,
+        {"models/a.gguf": "qwen2.5:7b"},
+        {"models/a.gguf": "http://127.0.0.1:8081"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('engine = "olama"\n', "engine.kind"),
+        ("engine = 3\n", "one of embedded, llama-server, ollama, openai"),
+        ('engine = {knd = "ollama"}\n', "did you mean 'kind'"),
+        ("engine = {gpu_layers = -1}\n", "engine.gpu_layers"),
+    ],
+)
+def test_an_engine_that_cannot_be_is_said(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text(text + ONE)
+    with pytest.raises(FileFormatError, match=words):
+        read_scenario(path)

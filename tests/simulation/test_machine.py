@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmpredict.cost.contention import Contention, Demand
-from mmpredict.simulation.machine import Activity, Machine
+from mmpredict.cost.sharing import MachineSharing
+from mmpredict.simulation.machine import Activity, Machine, Use
 
 FAIR = Contention(
     cores=1,
@@ -227,10 +228,20 @@ def test_busy_cores_are_logged(jobs: list[tuple[float, Demand]], cores: int) -> 
     for _, demand in jobs:
         machine.start(demand, lambda _: None)
     run_to_the_end(env)
-    assert machine.cores_log[0] == (0.0, min(cores, sum(demand.threads for _, demand in jobs)))
-    assert machine.cores_log[-1] == (env.now, 0)
-    assert all(0 <= busy <= cores for _, busy in machine.cores_log)
-    assert all(early < late for (early, _), (late, _) in pairwise(machine.cores_log))
+    assert machine.use_log[0] == (0.0, Use(min(cores, sum(demand.threads for _, demand in jobs)), 0.0, 0.0))
+    assert machine.use_log[-1] == (env.now, Use(0, 0.0, 0.0))
+    assert all(0 <= use.cores <= cores for _, use in machine.use_log)
+    assert all(early < late for (early, _), (late, _) in pairwise(machine.use_log))
+
+
+def test_the_gpus_time_and_the_memorys_bandwidth_are_logged_as_they_are_shared() -> None:
+    """Two readers of a memory that one of them could fill get half each; the GPU then works for half of its time."""
+    env = simpy.Environment()
+    machine = Machine(env, MachineSharing(FAIR, slice_s=0.01, gpu_efficiency=1.0, unified=True))
+    machine.start(replace(work(1.0, threads=0), gpu=1.0, quantum_s=0.1, bandwidth=1.0), lambda _: None)
+    machine.start(replace(work(1.0), bandwidth=1.0), lambda _: None)
+    run_to_the_end(env)
+    assert machine.use_log[0] == (0.0, Use(1, 0.5, 1.0))
 
 
 CUSTOMERS = 4000

@@ -44,6 +44,7 @@ class SecondCost:
     """A server of given load time and memory."""
 
     stacked = False
+    unload_s = 0.0
     program_bytes = 0.0
 
     def __init__(self, loading_s: float, needs_bytes: float, device_bytes: float) -> None:

@@ -1,0 +1,135 @@
+"""What one stretch of a calibration does: a server is started, warmed up, measured and stopped.
+
+The first request of a server is not counted: it finds cold caches and sleeping threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from mmpredict.calibrate.bench import Bench
+from mmpredict.calibrate.measurement import Measurement
+from mmpredict.calibrate.protocol import LARGE, Protocol
+from mmpredict.cost.placement import repacked_bytes
+from mmpredict.hardware import warmth
+from mmpredict.hardware.telemetry import memory_bytes
+from mmpredict.live.embedded import EmbeddedServer
+from mmpredict.models.cache import cache_bytes
+from mmpredict.models.spec import ModelSpec
+from mmpredict.simulation.plan import InstancePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """Measures servers of one protocol.
+
+    Attributes:
+        protocol: lengths and counts.
+        cores: of this machine [1].
+        paths: model → its file.
+        log_directory: where servers log.
+    """
+
+    protocol: Protocol
+    cores: int
+    paths: Mapping[str, Path]
+    log_directory: Path
+
+    def start(self, instance: InstancePlan) -> EmbeddedServer:
+        """Start the server of an instance.
+
+        Raises:
+            EngineError: it does not start.
+        """
+        return EmbeddedServer.start(instance, self.paths[instance.model], self.log_directory / f"{short_name(instance.name)}.log")
+
+    def lengths(self, name: str, threads: int) -> tuple[int, ...]:
+        """Prompt lengths of a model at a number of threads [tokens]."""
+        protocol = self.protocol
+        if LARGE in name:
+            return protocol.prefill_tokens[:2]
+        long = protocol.long_prompt_tokens if threads == self.cores or name == protocol.models[0] else ()
+        return protocol.prefill_tokens + long
+
+    def depths(self, name: str, threads: int) -> tuple[int, ...]:
+        """Prompt lengths of the deep measurements of a model at a number of threads [tokens]."""
+        return self.protocol.depth_tokens if name in self.protocol.deep_models and threads in (1, self.cores) else ()
+
+    def steps(
+        self, spec: ModelSpec, instance: InstancePlan, lengths: Sequence[int], sequences: Sequence[int], depths: Sequence[int]
+    ) -> Iterator[Measurement]:
+        """One server: its load, its prefills and decodes, its memory at the end.
+
+        Args:
+            spec: the model.
+            instance: options of the server.
+            lengths: of prompts [tokens].
+            sequences: that decode at once [1].
+            depths: of deep measurements [tokens].
+        """
+        warmth.warm(self.paths[spec.name])
+        warmth.touch_memory(repacked_bytes(spec) + cache_bytes(spec.shape, instance.cache))
+
+        def row(kind: Any, **values: float) -> Measurement:
+            return Measurement(kind, spec.name, instance.threads, instance.spincount, dict(values))
+
+        with self.start(instance) as server, closing(Bench(server.url, spec.shape.n_vocab)) as bench:
+            yield load_row(spec, instance, server, cold=0)
+            bench.decode(1, lengths[0], 2)
+            for tokens in lengths:
+                answer = bench.prefill(tokens)
+                yield row("prefill", tokens=tokens, masked_cells=bench.masked_cells(answer), duration_s=answer.prompt_s)
+                overhead_s = answer.last_token_s - answer.sent_s - answer.prompt_s - answer.generation_s
+                yield row("request", tokens=tokens, overhead_s=max(0.0, overhead_s))
+            for count in sequences:
+                yield from self._decode(bench, row, count, lengths[0])
+            for depth in depths:
+                yield from self._decode(bench, row, 1, depth)
+            for _ in depths:  # in other slots, whose tokens pass over the cells that the deep ones have left
+                yield from self._decode(bench, row, 1, self.protocol.prefill_tokens[-1])
+            yield row(
+                "memory",
+                context_tokens=instance.context_tokens,
+                slots=instance.slots,
+                ubatch_tokens=instance.ubatch_tokens,
+                proportional_bytes=memory_bytes(server.pid),
+                **{f"{part}_bytes": size for part, size in server.buffer_bytes().items()},
+            )
+            begin_s = perf_counter()
+            server.stop()
+            yield row("unload", kv_cache_bytes=cache_bytes(spec.shape, instance.cache), duration_s=perf_counter() - begin_s)
+
+    def _decode(self, bench: Bench, row: Callable[..., Measurement], sequences: int, prompt_tokens: int) -> Iterator[Measurement]:
+        run = bench.decode(sequences, prompt_tokens, self.protocol.decode_steps)
+        if sequences == 1:
+            yield row("prefill", tokens=prompt_tokens, masked_cells=run.prompt_masked, duration_s=run.prompt_s)
+        if run.steps:
+            values = {"sequences": sequences, "depth": run.depth, "steps": run.steps, "masked_cells": run.masked}
+            yield row("decode", **values, duration_s=run.duration_s)
+
+    def cold_load(self, spec: ModelSpec) -> Iterator[Measurement]:
+        """A load from storage, where the system lets go of the file's pages."""
+        if warmth.drop(self.paths[spec.name]):
+            instance = InstancePlan(spec.name, spec.name, self.cores)
+            with self.start(instance) as server:
+                yield load_row(spec, instance, server, cold=1)
+
+
+def load_row(spec: ModelSpec, instance: InstancePlan, server: EmbeddedServer, cold: int) -> Measurement:
+    """How long a server took to load; ``cold`` is 1 where its file came from storage."""
+    values: dict[str, float | int | str] = {
+        "cold": cold,
+        "kv_cache_bytes": cache_bytes(spec.shape, instance.cache),
+        "duration_s": server.load_s,
+    }
+    return Measurement("load", spec.name, instance.threads, instance.spincount, values)
+
+
+def short_name(name: str) -> str:
+    """A model's name without what all of them begin with."""
+    return name.rpartition(":")[2]

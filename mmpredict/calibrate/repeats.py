@@ -1,0 +1,109 @@
+"""When a measurement has been repeated often enough, and how far rounds of a calibration are apart.
+
+A repeat that something disturbed is an outlier of its condition: the spread is taken from the median absolute deviation, and the
+fit takes means of which no repeat is more than half above the middle one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement
+from mmpredict.cost.speed import NORMAL_80
+
+DEVIATION_OF_MEDIAN = 1.4826  # standard deviation ÷ median absolute deviation, of a normal distribution
+MEDIAN_OF_MEAN = 1.2533  # standard error of a median ÷ that of a mean, of a normal distribution
+LEVEL = 0.9  # quantile of Student's t at the end of an 80 % interval
+MASKED_STEP = 100  # numbers of masked cells that differ by less belong to repeats of one measurement [tokens]
+
+DEPTH_STEP = 64  # likewise: sequences do not begin at the same step in every repeat [tokens]
+
+Server = tuple[str, int, int | None]
+"""Model, threads and waiting rule."""
+Condition = tuple[str, int, int, int]
+"""Kind, its size (tokens of a prompt, sequences that decode), depth and masked cells in steps of theirs."""
+
+
+def condition_of(row: Measurement) -> Condition:
+    """What a prefill or decode has in common with its repeats."""
+    masked = round(float(row.values.get(MASKED_CELLS, 0.0)) / MASKED_STEP)
+    if row.kind == "prefill":
+        return "prefill", int(row.number("tokens")), 0, masked
+    return "decode", int(row.number("sequences")), round(row.number("depth") / DEPTH_STEP), masked
+
+
+def duration_s(row: Measurement) -> float:
+    """Time of a prompt, or of one decode step [s]."""
+    return row.number("duration_s") / (row.number("steps") if row.kind == "decode" else 1.0)
+
+
+def halfwidth_frac(durations_s: Sequence[float]) -> float:
+    """Half of the 80 % interval of the median, relative; infinite for fewer than two."""
+    from scipy.stats import t as student
+
+    if len(durations_s) < 2:
+        return math.inf
+    logs = np.log(durations_s)
+    spread = DEVIATION_OF_MEDIAN * float(np.median(np.abs(logs - np.median(logs))))
+    return float(student.ppf(LEVEL, len(logs) - 1)) * MEDIAN_OF_MEAN * spread / math.sqrt(len(logs))
+
+
+def unsettled(rows: Iterable[Measurement], narrow_frac: float) -> set[Server]:
+    """Servers of which more than a tenth of the conditions have repeats that are further apart than ``narrow_frac`` allows."""
+    found: dict[Server, list[bool]] = defaultdict(list)
+    for (server, _), rounds in _by_round(rows).items():
+        found[server].append(halfwidth_frac([value for values in rounds.values() for value in values]) > narrow_frac)
+    return {server for server, wide in found.items() if sum(wide) > 0.1 * len(wide)}
+
+
+def drifts(rows: Iterable[Measurement]) -> dict[Server, dict[int, float]]:
+    """How much slower each server was in each round than in the middle of its rounds, as a logarithm.
+
+    Conditions that were measured in every round of their server count; what they share is the machine's, not theirs.
+    """
+    shifts: dict[Server, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for (server, _), rounds in _by_round(rows).items():
+        if len(rounds) < 2:
+            continue
+        middle = float(np.median([np.log(np.median(values)) for values in rounds.values()]))
+        for number, values in rounds.items():
+            shifts[server][number].append(float(np.log(np.median(values))) - middle)
+    return {server: {number: float(np.median(found)) for number, found in rounds.items()} for server, rounds in shifts.items()}
+
+
+def drift_spread(rows: Iterable[Measurement]) -> float | None:
+    """Spread of a machine's speed over minutes: standard deviation of the logarithm; None for one round only.
+
+    From the changes between consecutive rounds, which have √2 of it; shifts from the middle of three rounds would be too small.
+    Four fifths of them are to lie within an 80 % interval: their tails are heavier than a normal distribution's.
+    """
+    changes = [
+        rounds[number + 1] - shift for rounds in drifts(rows).values() for number, shift in rounds.items() if number + 1 in rounds
+    ]
+    return float(np.quantile(np.abs(changes), 0.8)) / NORMAL_80 / math.sqrt(2.0) if changes else None
+
+
+def slowing_frac(rows: Iterable[Measurement]) -> float:
+    """How much slower the last round was than the first, over all servers that were in both [1]; 0 for one round only."""
+    found = drifts(rows)
+    first, last = _ends(found)
+    changes = [rounds[last] - rounds[first] for rounds in found.values() if first in rounds and last in rounds]
+    return math.expm1(float(np.median(changes))) if changes and last > first else 0.0
+
+
+def _ends(found: Mapping[Server, Mapping[int, float]]) -> tuple[int, int]:
+    numbers = {number for rounds in found.values() for number in rounds} or {0}
+    return min(numbers), max(numbers)
+
+
+def _by_round(rows: Iterable[Measurement]) -> dict[tuple[Server, Condition], dict[int, list[float]]]:
+    found: dict[tuple[Server, Condition], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row.kind in ("prefill", "decode") and ROUND in row.values:
+            key = (row.model, row.threads, row.spincount), condition_of(row)
+            found[key][int(row.number(ROUND))].append(duration_s(row))
+    return found
