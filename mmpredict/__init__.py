@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmpredict.api import Forecast, Validation, execute, forecast, predict, validate
+    from mmpredict.advising import Advice, export
+    from mmpredict.answers import Forecast, Validation
+    from mmpredict.api import execute, forecast, predict, recommend, sweep, validate
     from mmpredict.compat import MultiModelPredictor, PerformancePredictor
     from mmpredict.errors import MmpredictError
     from mmpredict.results.saved import read_outcome
@@ -16,21 +18,26 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Forecast": "mmpredict.api",
+    "Advice": "mmpredict.advising",
+    "Forecast": "mmpredict.answers",
     "MmpredictError": "mmpredict.errors",
     "MultiModelPredictor": "mmpredict.compat",
     "PerformancePredictor": "mmpredict.compat",
     "Scenario": "mmpredict.scenario",
-    "Validation": "mmpredict.api",
+    "Validation": "mmpredict.answers",
     "estimate": "mmpredict.sizing.estimate",
     "execute": "mmpredict.api",
+    "export": "mmpredict.advising",
     "forecast": "mmpredict.api",
     "predict": "mmpredict.api",
     "read_outcome": "mmpredict.results.saved",
     "read_scenario": "mmpredict.scenario",
+    "recommend": "mmpredict.api",
+    "sweep": "mmpredict.api",
     "validate": "mmpredict.api",
 }
 __all__ = [
+    "Advice",
     "Forecast",
     "MmpredictError",
     "MultiModelPredictor",
@@ -39,10 +46,13 @@ __all__ = [
     "Validation",
     "estimate",
     "execute",
+    "export",
     "forecast",
     "predict",
     "read_outcome",
     "read_scenario",
+    "recommend",
+    "sweep",
     "validate",
 ]
 

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mmpredict.cost.chain import CalibratedSource
+from mmpredict.advising import FINALISTS, Advice, Effort, advise_on, task_on
+from mmpredict.answers import Forecast, Validation
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.library import load_coefficients
-from mmpredict.cost.server_cost import CostSource
+from mmpredict.costing import CalibratedCosting, Costing, RatedCosting
 from mmpredict.errors import DoesNotFitError, EngineMissingError, InputError, NotCalibratedError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.library import find_profile
 from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.live.embedded import engine_build
-from mmpredict.models.spec import ModelSpec
-from mmpredict.recommend.search import Recommendation, recommend
-from mmpredict.results.compare import PlanComparison, compare, median_absolute_error, metric_errors, regret, request_errors
-from mmpredict.results.display import Answer
-from mmpredict.results.outcome import Choice, Outcome
+from mmpredict.planning.search import recommend as best_of
+from mmpredict.results.compare import compare
 from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
 from mmpredict.scenario import Scenario, read_scenario
@@ -31,105 +28,20 @@ from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.repeat import predict_plan
 from mmpredict.simulation.residency import check_memory
 from mmpredict.simulation.site import site_of
-from mmpredict.simulation.variants import variants
-from mmpredict.sizing.costs import PlannedServer, UncalibratedMachine
+from mmpredict.sizing.costs import UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
+from mmpredict.strategy.table import AUTO
 from mmpredict.validation.executed import Executed
-from mmpredict.workload.request import Workload
 
 if TYPE_CHECKING:
     from mmpredict.live.journal import Journal
-
-SCHEMA_VERSION = 1
+    from mmpredict.results.sweep import Sweep
 
 Progress = Callable[[str, float], None]
 """(what is happening, fraction done)."""
 
 Keep = Callable[[Executed, Prediction], None]
 """Told of each real run as soon as it is done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast(Answer):
-    """What every strategy of a scenario will come to.
-
-    Attributes:
-        scenario: the question.
-        plans: strategy → plan, of those that fit.
-        predictions: one per plan, in the scenario's order.
-        infeasible: strategy → why it does not fit.
-        recommendation: the best.
-        left_out: strategy → why it is not looked at: it is the same as another one on this machine.
-    """
-
-    scenario: Scenario
-    plans: dict[str, Plan]
-    predictions: tuple[Prediction, ...]
-    infeasible: dict[str, str]
-    recommendation: Recommendation
-    left_out: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def choice(self) -> Choice:
-        """The recommendation as tables, pictures and pages know it."""
-        best = self.recommendation
-        return Choice(best.strategy, best.runner_up, best.margin_frac, best.probability)
-
-    def outcome(self) -> Outcome:
-        """What tables, pictures and pages show of it."""
-        return Outcome(self.scenario.hardware, self.predictions, {}, self.choice, self.infeasible)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "scenario": self.scenario.model_dump(mode="json"),
-            "recommendation": self.recommendation.to_dict(),
-            "infeasible": self.infeasible,
-            "left_out": self.left_out,
-            "plans": {name: plan.to_dict() for name, plan in self.plans.items()},
-            "predictions": {prediction.strategy: prediction.to_dict() for prediction in self.predictions},
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Validation(Answer):
-    """A forecast held against real runs.
-
-    Attributes:
-        forecast: what was predicted.
-        comparisons: per plan, predicted and measured, with a comparison of every metric and of every request.
-        median_error_frac: median over plans of the absolute error of the makespan [1].
-        regret_frac: measured makespan of the recommended plan ÷ best measured makespan − 1 [1].
-    """
-
-    forecast: Forecast
-    comparisons: tuple[PlanComparison, ...]
-    median_error_frac: float = field(init=False)
-    regret_frac: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "median_error_frac", median_absolute_error(self.comparisons))
-        object.__setattr__(self, "regret_frac", regret(self.forecast.recommendation.strategy, self.comparisons))
-
-    def outcome(self) -> Outcome:
-        """What tables, pictures and pages show of it."""
-        return replace(self.forecast.outcome(), measured={one.strategy: one.runs for one in self.comparisons})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "scenario": self.forecast.scenario.model_dump(mode="json"),
-            "recommendation": self.forecast.recommendation.to_dict(),
-            "infeasible": self.forecast.infeasible,
-            "plans": {name: plan.to_dict() for name, plan in self.forecast.plans.items()},
-            "makespan_median_absolute_error_frac": _number(self.median_error_frac),
-            "regret_frac": _number(self.regret_frac),
-            "errors": {name: errors.to_dict() for name, errors in metric_errors(self.comparisons).items()},
-            "request_errors": {name: errors.to_dict() for name, errors in request_errors(self.comparisons).items()},
-            "strategies": {comparison.strategy: comparison.to_dict() for comparison in self.comparisons},
-        }
 
 
 def forecast(
@@ -159,24 +71,21 @@ def forecast(
         raise InputError(f"draws is {draws}; it must be 1 or more")
     question = _scenario(scenario)
     profile = find_profile(question.hardware)
-    specs, workload, plans = question.specs(), question.workload(), question.plans(profile.cpu.cores)
+    specs, workload, plans = question.specs(), question.workload(), _plans(question, profile, coefficients)
     # What is free changes from moment to moment and decides what fits; the records name what there is.
     capacity = profile.cpu_memory.capacity_bytes.value
-    machine = None if coefficients is not None else uncalibrated(profile)
-    left_out: dict[str, str] = {}
-    if machine is not None and machine.machine.device is not None:
-        plans, left_out = different_on_gpu(plans, machine.machine.name)
+    costing, left_out = _costing(profile, coefficients), dict[str, str]()
+    if isinstance(costing, RatedCosting) and costing.machine.machine.device is not None:
+        plans, left_out = different_on_gpu(plans, costing.machine.machine.name)
     found: list[Prediction] = []
     infeasible: dict[str, str] = {}
     for number, plan in enumerate(plans):
         if progress is not None:
             progress(plan.strategy, number / len(plans))
         try:
-            if machine is not None:
-                source: CostSource = machine.source(companies(plan, specs, workload), check=not plan.on_demand)
-            else:
+            if isinstance(costing, CalibratedCosting):
                 check_memory(plan, specs, _usable(profile))
-                source = CalibratedSource(coefficients or load_coefficients(profile, engine_build()))
+            source = costing.source(plan, specs, workload)
             site = site_of(profile, _usable(profile), on_gpu=not source.on_cpu)
             found.append(predict_plan(plan, workload, specs, source, _usable(profile), draws, seed, question.cold, capacity, site))
         except DoesNotFitError as error:
@@ -184,7 +93,7 @@ def forecast(
     if not found:
         raise DoesNotFitError("; ".join(infeasible.values()))
     feasible = {plan.strategy: plan for plan in plans if plan.strategy not in infeasible}
-    return Forecast(question, feasible, tuple(found), infeasible, recommend(found), left_out)
+    return Forecast(question, feasible, tuple(found), infeasible, best_of(found), left_out)
 
 
 def predict(scenario: Scenario | str | os.PathLike[str], draws: int | None = None, seed: int = 0) -> dict[str, Prediction]:
@@ -219,7 +128,7 @@ def execute(
 
     question = _scenario(scenario)
     profile = _this_machine(question)
-    plans = question.plans(profile.cpu.cores)
+    plans = _plans(question, profile)
     with Journal(journal_path) if journal_path is not None else nullcontext() as journal:
         measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, journal)
     return {strategy: records for strategy, (records,) in measured.items()}
@@ -262,6 +171,136 @@ def validate(
     return Validation(expected, tuple(compare(prediction, *measured[name]) for name, prediction in predictions.items()))
 
 
+def recommend(
+    scenario: Scenario | str | os.PathLike[str],
+    goal: str | None = None,
+    *,
+    max_memory: str | float | None = None,
+    max_cores: int | None = None,
+    objectives: Sequence[str] | None = None,
+    resident: Sequence[str] | None = None,
+    deadlines_met: float | None = None,
+    quantizations: Sequence[str] | None = None,
+    families: Sequence[str] | None = None,
+    thorough: bool | None = None,
+    finalists: int = FINALISTS,
+    draws: int | None = None,
+    seed: int = 0,
+    prune: bool = True,
+    workers: int | None = None,
+    sensitivity: bool = True,
+    coefficients: Coefficients | None = None,
+    progress: Progress | None = None,
+) -> Advice:
+    """Find the best way of running a scenario's models, whatever strategies it names.
+
+    ``max_memory`` (bytes, or a size: ``5GiB``), ``max_cores``, ``objectives`` (``chat:ttft_p95=2s``), ``resident``,
+    ``deadlines_met``, ``quantizations``, ``families`` and ``thorough`` are the keys of ``RecommendSection``; what is not given is
+    taken from the scenario's ``[recommend]`` table. ``finalists`` to ``sensitivity`` are described in ``Effort``.
+
+    Args:
+        scenario: a scenario, or the path of its file.
+        goal: ``makespan``, ``throughput``, ``latency``, ``latency-p95``, ``ttft``, ``ttft-p95``, ``memory`` or ``energy``.
+        coefficients: instead of the stored ones of the scenario's machine.
+        progress: told how far it is.
+
+    Raises:
+        InputError: the scenario, a goal, a limit or an objective cannot be used, or the machine's profile says too little.
+        DoesNotFitError: no plan keeps the limits.
+        NotCalibratedError: the scenario is for this machine, of which nothing is known.
+    """
+    question = _scenario(scenario)
+    given = {
+        "goal": goal,
+        "max_memory": max_memory,
+        "max_cores": max_cores,
+        "objectives": objectives,
+        "resident": resident,
+        "deadlines_met": deadlines_met,
+        "quantizations": quantizations,
+        "families": families,
+        "thorough": thorough,
+    }
+    return advise_on(
+        question,
+        _costing(find_profile(question.hardware), coefficients),
+        {name: value for name, value in given.items() if value is not None},
+        Effort(finalists, draws, seed, prune, workers, sensitivity),
+        progress,
+    )
+
+
+def sweep(
+    scenario: Scenario | str | os.PathLike[str],
+    key: str,
+    values: Sequence[float | str],
+    *,
+    draws: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    coefficients: Coefficients | None = None,
+    progress: Progress | None = None,
+) -> Sweep:
+    """Simulate a scenario's strategies while one of its keys takes several values: a load curve, and its knee.
+
+    Where the scenario names neither strategies nor ``[serving]``, the plan is the one that is recommended at the first value.
+
+    Args:
+        scenario: a scenario, or the path of its file.
+        key: path of the key (``load[0].rate_per_s``, ``server.slots``, ``hardware``), or ``users`` for those of all closed loads.
+        values: of the key.
+        draws: simulations behind the bounds; 10 when not given, 0 for none [1].
+        seed: of the draws.
+        workers: processes; one per core where that is worth it when not given.
+        coefficients: instead of the stored ones of the scenario's machine.
+        progress: told how far it is.
+
+    Raises:
+        InputError: the scenario, the key or a value cannot be used.
+        NotCalibratedError: the scenario is for this machine, of which nothing is known.
+    """
+    from mmpredict.scenario.sweep_key import with_value
+    from mmpredict.sweeping import Setting, sweep_over, with_options
+
+    if not values:
+        raise InputError("there is no value to sweep over; give at least one")
+    if draws is not None and draws < 0:
+        raise InputError(f"draws is {draws}; it must be 0 or more")
+    question = _scenario(scenario)
+    settings: list[Setting] = []
+    best: Plan | None = None
+    for value in values:
+        changed = with_value(question, key, value)
+        profile = find_profile(changed.hardware)
+        if question.serving is None and "strategies" not in question.model_fields_set:
+            best = best or recommend(changed, sensitivity=False, finalists=1, draws=1, coefficients=coefficients).plan
+            plans = [with_options(best, changed)]
+        else:
+            plans = _plans(changed, profile, coefficients)
+        settings.append(Setting(value, changed, _costing(profile, coefficients), tuple(plans)))
+    return sweep_over(key, settings, draws, seed, workers, progress)
+
+
+def _plans(question: Scenario, profile: HardwareProfile, coefficients: Coefficients | None = None) -> list[Plan]:
+    """The plans of a scenario's strategies, the recommended one last."""
+    named = question.model_copy(update={"strategies": tuple(name for name in question.strategies if name != AUTO)})
+    plans = (named if AUTO in question.strategies else question).plans(
+        profile.cpu.cores, lambda: task_on(question, _costing(profile, coefficients))
+    )
+    if AUTO in question.strategies:
+        best = recommend(question, sensitivity=False, finalists=1, draws=1, coefficients=coefficients).plan
+        plans.append(Plan(AUTO, best.instances, best.stages, best.serving))
+    return plans
+
+
+def _costing(profile: HardwareProfile, coefficients: Coefficients | None) -> Costing:
+    """What is known of a machine: by these coefficients, by its own calibration, or by its rates."""
+    machine = None if coefficients is not None else uncalibrated(profile)
+    if machine is not None:
+        return RatedCosting(profile, machine)
+    return CalibratedCosting(profile, coefficients or load_coefficients(profile, engine_build()))
+
+
 def uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
     """A machine by its rates; None where a calibration of its own answers.
 
@@ -279,16 +318,6 @@ def uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
         except InputError as unknown:
             raise InputError(f"{unknown}; and {error}") from None
     return None
-
-
-def companies(plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> list[list[PlannedServer]]:
-    """The servers that are placed together: those of each stage; each alone where they are loaded on demand."""
-    stages = (
-        [[one] for one in variants(plan, specs, workload)]
-        if plan.on_demand
-        else [[plan.instance(name) for name in stage.instances] for stage in plan.stages]
-    )
-    return [[PlannedServer(specs[one.model], one.threads, one.cache) for one in stage] for stage in stages]
 
 
 def _execute_plans(
@@ -349,7 +378,3 @@ def _this_machine(question: Scenario) -> HardwareProfile:
 
 def _usable(profile: HardwareProfile) -> float:
     return profile.cpu_memory.usable_bytes.value
-
-
-def _number(value: float) -> float | None:
-    return value if value == value else None

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmpredict.api import Keep, Validation, validate
+from mmpredict.answers import Validation
+from mmpredict.api import Keep, validate
 from mmpredict.calibrate.fit import fit
 from mmpredict.calibrate.protocol import Protocol
 from mmpredict.calibrate.run import Calibration

@@ -83,7 +83,14 @@ def coefficients() -> Coefficients:
             stacked_probability=0.4,
         ),
         loading=LoadCoefficients(
-            start_s=0.15, mapped_byte_s=2e-11, private_byte_s=6e-10, vocabulary_s=1e-6, cold_byte_s=1.5e-9, log_spread=0.06
+            start_s=0.15,
+            mapped_byte_s=2e-11,
+            private_byte_s=6e-10,
+            vocabulary_s=1e-6,
+            cold_byte_s=1.5e-9,
+            unload_s=0.02,
+            unload_byte_s=1e-10,
+            log_spread=0.06,
         ),
         memory=MemoryCoefficients(log_spread=0.02),
     )

@@ -74,7 +74,7 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
         machine_log_spread=_machine_spread(rows),
         model_log_spread={phase: max(MODEL_SPREAD_FLOOR, _robust_spread(errors)) for phase, errors in unseen.items()},
         contention=_contention(rows, specs),
-        loading=_loading(of_kind(rows, "load"), specs),
+        loading=_loading(of_kind(rows, "load"), of_kind(rows, "unload"), specs),
         memory=_memory(of_kind(rows, "memory"), of_kind(rows, "prefill"), specs),
         errors={
             f"unseen_model_{phase}_median_absolute": float(np.median(np.abs(np.expm1(errors)))) if errors else 0.0
@@ -199,18 +199,22 @@ def _estimate(values: Sequence[float], floor: float) -> Estimate:
     return Estimate(value=min(1.0, float(np.exp(np.mean(logs)))), log_spread=max(floor, spread))
 
 
-def _loading(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> LoadCoefficients:
+def _loading(rows: Sequence[Measurement], unloads: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> LoadCoefficients:
+    private = [(1.0, load_features(specs[row.model], row.number("kv_cache_bytes"), False)[2]) for row in unloads]
+    unload_s, unload_byte_s = _nonnegative(private, [row.number("duration_s") for row in unloads]) if unloads else (0.0, 0.0)
     features = [load_features(specs[row.model], row.number("kv_cache_bytes"), bool(row.values["cold"])) for row in rows]
     durations = [row.number("duration_s") for row in rows]
-    start, mapped, private, vocabulary, cold = _nonnegative(features, durations)
-    predicted = np.array(features) @ np.array([start, mapped, private, vocabulary, cold])
+    start, mapped, own, vocabulary, cold = _nonnegative(features, durations)
+    predicted = np.array(features) @ np.array([start, mapped, own, vocabulary, cold])
     spread = _root_mean_square([float(error) for error in np.log(predicted / np.array(durations))])
     return LoadCoefficients(
         start_s=start,
         mapped_byte_s=mapped,
-        private_byte_s=private,
+        private_byte_s=own,
         vocabulary_s=vocabulary,
         cold_byte_s=cold,
+        unload_s=unload_s,
+        unload_byte_s=unload_byte_s,
         log_spread=max(COMPANY_SPREAD_FLOOR, spread),
     )
 

@@ -44,6 +44,7 @@ BANDWIDTH_CANDIDATES_BYTES_PER_S = tuple(4e9 * 1.15**power for power in range(40
 SATURATED_TOKENS = 128  # from here on a multiplication takes time in proportion to its tokens
 INDIFFERENT_FRAC = 0.02  # residuals that differ by less explain the measurements equally well
 INDIFFERENT_ERROR = 1e-12
+OUTLIER = 1.5
 HUBER = 1.5
 HUBER_ROUNDS = 4
 ROOFLINE_ROUNDS = 4  # which weights wait for memory settles in two or three
@@ -72,7 +73,7 @@ class StepObservation:
 
 
 def step_observations(rows: Iterable[Measurement], specs: Mapping[str, ModelSpec], threads: int) -> list[StepObservation]:
-    """Prefills and decode runs at one number of threads and the default waiting rule; repeats become their median."""
+    """Prefills and decode runs at one number of threads and the default waiting rule; repeats become one (``_typical``)."""
     groups: dict[tuple[str, Condition], list[tuple[StepFeatures, float]]] = {}
     for row in rows:
         if row.threads != threads or row.spincount is not None or row.kind not in ("prefill", "decode"):
@@ -89,9 +90,20 @@ def step_observations(rows: Iterable[Measurement], specs: Mapping[str, ModelSpec
         groups.setdefault((row.model, condition_of(row)), []).append((features, row.number("duration_s")))
     found = []
     for (model, (phase, *_)), members in sorted(groups.items(), key=lambda item: item[0]):
-        middle = sorted(members, key=lambda member: member[1])[(len(members) - 1) // 2]
-        found.append(StepObservation(model, phase, *middle))
+        found.append(StepObservation(model, phase, *_typical(members)))
     return found
+
+
+def _typical(repeats: Sequence[tuple[StepFeatures, float]]) -> tuple[StepFeatures, float]:
+    """The repeat with the middle pace, with the mean of all paces: what runs take is a sum, disturbed steps included.
+
+    None counts as more than ``OUTLIER`` times the middle one.
+    """
+    ordered = sorted(repeats, key=lambda repeat: repeat[1] / repeat[0].layers)
+    features, duration_s = ordered[(len(ordered) - 1) // 2]
+    middle = duration_s / features.layers
+    paces = [min(seconds / work.layers, OUTLIER * middle) for work, seconds in ordered]
+    return features, features.layers * sum(paces) / len(paces)
 
 
 def fit_steps(observations: Sequence[StepObservation], seed: int = 0) -> StepCoefficients:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from mmpredict.calibrate.bench import Bench
@@ -99,6 +100,9 @@ class Measuring:
                 proportional_bytes=memory_bytes(server.pid),
                 **{f"{part}_bytes": size for part, size in server.buffer_bytes().items()},
             )
+            begin_s = perf_counter()
+            server.stop()
+            yield row("unload", kv_cache_bytes=cache_bytes(spec.shape, instance.cache), duration_s=perf_counter() - begin_s)
 
     def _decode(self, bench: Bench, row: Callable[..., Measurement], sequences: int, prompt_tokens: int) -> Iterator[Measurement]:
         run = bench.decode(sequences, prompt_tokens, self.protocol.decode_steps)

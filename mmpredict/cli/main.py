@@ -8,7 +8,22 @@ from types import FrameType
 
 import typer
 
-from mmpredict.cli import calibrate, demo, doctor, documents, estimate, fit, hardware, history, models, scenario, suite, timeline
+from mmpredict.cli import (
+    calibrate,
+    demo,
+    doctor,
+    documents,
+    estimate,
+    fit,
+    hardware,
+    history,
+    models,
+    recommend,
+    scenario,
+    suite,
+    sweep,
+    timeline,
+)
 from mmpredict.cli.console import remark
 from mmpredict.errors import MmpredictError
 
@@ -25,6 +40,8 @@ app.command("estimate")(estimate.estimate)
 app.command("fit")(fit.fit)
 app.command("documents")(documents.documents)
 app.command("predict")(scenario.predict)
+app.command("recommend")(recommend.recommend)
+app.command("sweep")(sweep.sweep)
 app.command("execute")(scenario.execute)
 app.command("validate")(scenario.validate)
 app.command("timeline")(timeline.timeline)

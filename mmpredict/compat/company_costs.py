@@ -78,7 +78,13 @@ class CompanyCosts:
         self.lateness: Callable[[], float] = lambda: 0.0
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
+        self,
+        spec: ModelSpec,
+        threads: int,
+        spincount: int | None,
+        options: CacheOptions,
+        touched: Touched | None = None,
+        gpu_layers: int | None = None,
     ) -> ServerCost:
         """Costs of one member's server, in the place that it has."""
         label = getattr(spec, "label", "")

@@ -83,6 +83,7 @@ class AdjustedServer:
         self.program_bytes = adjustment.memory * inner.program_bytes
         self.device_bytes = adjustment.memory * inner.device_bytes
         self.stacked = False
+        self.unload_s = 0.0
 
     def load_s(self, cold: bool) -> float:
         """See ``ServerCost``."""
@@ -135,6 +136,7 @@ class StatedServer:
         self.program_bytes = 0.0
         self.device_bytes = 0.0
         self.stacked = False
+        self.unload_s = 0.0
 
     def load_s(self, cold: bool) -> float:
         """See ``ServerCost``."""

@@ -14,6 +14,8 @@ from mmpredict.cost.rates.attention import attention_layers, is_cached
 from mmpredict.cost.step import CELL_TYPE, StepCost, StepFeatures, attention_macs, batch_features, decode_features, masking_heads
 from mmpredict.models.spec import ModelSpec
 
+_DECODE = -1  # in the place of the tokens sampled in a batch
+
 
 class CalibratedPrices(StepPrices):
     """Prices at one number of threads.
@@ -26,12 +28,21 @@ class CalibratedPrices(StepPrices):
         ubatch_tokens: physical batch [tokens].
         coefficients: of the machine and engine.
         factors: what the run's luck makes of times, by phase [1].
+        passes_s: prices of passes without luck, by (tokens, sampled) of a batch and (sequences, -1) of a decode step; what is
+            missing is added, so that runs with other luck need not find it out again [s].
     """
 
     def __init__(
-        self, spec: ModelSpec, threads: int, ubatch_tokens: int, coefficients: Coefficients, factors: Mapping[Phase, float]
+        self,
+        spec: ModelSpec,
+        threads: int,
+        ubatch_tokens: int,
+        coefficients: Coefficients,
+        factors: Mapping[Phase, float],
+        passes_s: dict[tuple[int, int], float] | None = None,
     ) -> None:
         super().__init__(ubatch_tokens)
+        self._passes_s = {} if passes_s is None else passes_s
         self._spec = spec
         self._bracket = _bracket(coefficients, threads)
         self._prefill = factors["prefill"] * self._between(lambda cost: cost.coefficients.prefill_times(spec.name))
@@ -60,12 +71,18 @@ class CalibratedPrices(StepPrices):
         return self._prompt_mac_s * attention_macs(self._spec, start, tokens)
 
     def _price_decode_pass(self, sequences: int) -> float:
-        features = _unseen(decode_features(self._spec, [0.0] * sequences, 1))
-        return self._decode * self._between(lambda cost: cost.duration_s(features))
+        found = self._passes_s.get((sequences, _DECODE))
+        if found is None:
+            features = _unseen(decode_features(self._spec, [0.0] * sequences, 1))
+            found = self._passes_s[sequences, _DECODE] = self._between(lambda cost: cost.duration_s(features))
+        return self._decode * found
 
     def _price_batch_pass(self, tokens: int, sampled: int) -> float:
-        features = _unseen(batch_features(self._spec, [0.0] * sampled, [PromptPiece(1, tokens - sampled, False)], tokens))
-        return self._prefill * self._between(lambda cost: cost.duration_s(features))
+        found = self._passes_s.get((tokens, sampled))
+        if found is None:
+            features = _unseen(batch_features(self._spec, [0.0] * sampled, [PromptPiece(1, tokens - sampled, False)], tokens))
+            found = self._passes_s[tokens, sampled] = self._between(lambda cost: cost.duration_s(features))
+        return self._prefill * found
 
     def _between(self, price: Callable[[StepCost], float]) -> float:
         """A price between measured numbers of threads."""

@@ -9,7 +9,7 @@ from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import Contention, Demand, Phase, is_yielding
 from mmpredict.cost.correction import correction_sentence
 from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw, draw_contention
-from mmpredict.cost.loading import load_s
+from mmpredict.cost.loading import load_s, unload_s
 from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.cost.prices import StepPrices
@@ -31,6 +31,7 @@ class InstanceCost:
         coefficients: of the machine and engine.
         draw: the run's luck.
         touched: what the requests use of its memory.
+        passes_s: see ``CalibratedPrices``.
 
     Raises:
         InputError: more threads than the machine has cores.
@@ -45,6 +46,7 @@ class InstanceCost:
         coefficients: Coefficients,
         draw: Draw,
         touched: Touched | None = None,
+        passes_s: dict[tuple[int, int], float] | None = None,
     ) -> None:
         if threads > coefficients.cores:
             raise InputError(
@@ -64,7 +66,7 @@ class InstanceCost:
             * (draw.factor(f"unmeasured {phase} of {spec.name}", UNMEASURED_LOG_SPREAD) if unmeasured else 1.0)
             for phase in SERVING
         }
-        self.prices: StepPrices = CalibratedPrices(spec, threads, options.ubatch_tokens, coefficients, factors)
+        self.prices: StepPrices = CalibratedPrices(spec, threads, options.ubatch_tokens, coefficients, factors, passes_s)
         self.stacked = False
         self.device_bytes = 0.0
         self._coefficients = coefficients
@@ -74,6 +76,7 @@ class InstanceCost:
         scale = draw.factor(f"memory of {spec.name}", coefficients.memory.log_spread)
         self.memory = memory.host.scaled(scale)
         self.program_bytes = scale * EMBEDDED.shared_bytes
+        self.unload_s = machine * unload_s(spec, self._kv_cache_bytes, coefficients.loading)
 
     def load_s(self, cold: bool) -> float:
         """Time from process start to ready [s]."""
@@ -96,15 +99,21 @@ def unmeasured_types(spec: ModelSpec, coefficients: Coefficients) -> set[str]:
     return set(spec.weight_types) - set(next(iter(coefficients.steps.values())).kernels)
 
 
+KnownPasses = dict[tuple[ModelSpec, int], dict[tuple[int, int], float]]
+"""(model, threads) → prices of passes (see ``CalibratedPrices``)."""
+
+
 class CostModel:
     """Costs of every instance, and the contention between them, in one simulation run.
 
     Args:
         coefficients: of the machine and engine.
         draw: the run's luck; without it everything is at its median.
+        known: prices of passes without luck, of models and threads; what is missing is added.
     """
 
-    def __init__(self, coefficients: Coefficients, draw: Draw | None = None) -> None:
+    def __init__(self, coefficients: Coefficients, draw: Draw | None = None, known: KnownPasses | None = None) -> None:
+        self._known: KnownPasses = {} if known is None else known
         self.coefficients = coefficients
         self.draw = draw or Draw()
         self.sharing: Contention = draw_contention(coefficients, self.draw)
@@ -113,10 +122,26 @@ class CostModel:
         self.lateness = self.draw.lateness()
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
+        self,
+        spec: ModelSpec,
+        threads: int,
+        spincount: int | None,
+        options: CacheOptions,
+        touched: Touched | None = None,
+        gpu_layers: int | None = None,
     ) -> InstanceCost:
-        """Costs of one instance (see ``InstanceCost``)."""
-        return InstanceCost(spec, threads, spincount, options, self.coefficients, self.draw, touched)
+        """Costs of one instance (see ``InstanceCost``).
+
+        Raises:
+            InputError: layers on a GPU.
+        """
+        if gpu_layers:
+            raise InputError(
+                f"{spec.name}: {gpu_layers} layers on a GPU, but {self.coefficients.machine} was calibrated with its CPU alone; "
+                "leave gpu_layers out"
+            )
+        passes_s = self._known.setdefault((spec, threads), {})
+        return InstanceCost(spec, threads, spincount, options, self.coefficients, self.draw, touched, passes_s)
 
     def stacked(self, spinning: Sequence[str]) -> set[str]:
         """Which of several spinning instances get their threads stacked on one core when they compete.
@@ -142,6 +167,7 @@ class CalibratedSource:
     def __init__(self, coefficients: Coefficients) -> None:
         self.coefficients = coefficients
         self.cores = coefficients.cores
+        self._known: KnownPasses = {}
         self.provenance = (
             f"coefficients fitted on {coefficients.measured_on} from {coefficients.measurements} measurements of "
             f"{coefficients.machine} with {coefficients.engine}",
@@ -150,7 +176,7 @@ class CalibratedSource:
 
     def costs(self, draw: Draw) -> CostModel:
         """Costs of one run."""
-        return CostModel(self.coefficients, draw)
+        return CostModel(self.coefficients, draw, self._known)
 
     def doubts(self, specs: Sequence[ModelSpec], several: bool) -> tuple[str, ...]:
         """Models with weights that were not calibrated."""

@@ -136,6 +136,8 @@ class LoadCoefficients(_Frozen):
         vocabulary_s: per entry of the vocabulary [s].
         cold_byte_s: additionally per byte when the file must come from storage [s/byte].
         log_spread: of a load's duration [1].
+        unload_s: ending a server, whose memory is free then [s].
+        unload_byte_s: additionally per byte of memory of its own [s/byte].
         factor_of: model → what real runs made of its loads (``Correction``) [1].
     """
 
@@ -145,6 +147,8 @@ class LoadCoefficients(_Frozen):
     vocabulary_s: float = Field(ge=0)
     cold_byte_s: float = Field(ge=0)
     log_spread: float = Field(ge=0)
+    unload_s: float = Field(default=0.0, ge=0)
+    unload_byte_s: float = Field(default=0.0, ge=0)
     factor_of: dict[str, Factor] = Field(default_factory=dict)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 import numpy as np
@@ -50,11 +51,13 @@ class Draw:
 
     def factor(self, name: str, log_spread: float) -> float:
         """A log-normal factor of median 1 [1]."""
-        return 1.0 if self.number is None else math.exp(log_spread * float(self._generator(name).standard_normal()))
+        return 1.0 if self.number is None else math.exp(log_spread * _normal(self.seed, self.number, name))
 
     def chance(self, name: str, probability: float) -> bool:
         """Whether something of this probability happens; at the median, whether it is likelier than not."""
-        return probability > 0.5 if self.number is None else float(self._generator(name).random()) < probability
+        if self.number is None:
+            return probability > 0.5
+        return float(_generator(self.seed, self.number, name).random()) < probability
 
     def lateness(self) -> Callable[[], float]:
         """How late servers see one request after another, in units of the mean; at the median they see them at once [1]."""
@@ -63,9 +66,16 @@ class Draw:
         random = Random(f"lateness {self.seed} {self.number}")
         return lambda: random.expovariate(1.0)
 
-    def _generator(self, name: str) -> np.random.Generator:
-        digest = hashlib.sha256(name.encode()).digest()
-        return np.random.default_rng([self.seed, self.number or 0, int.from_bytes(digest[:8], "little")])
+
+def _generator(seed: int, number: int, name: str) -> np.random.Generator:
+    digest = hashlib.sha256(name.encode()).digest()
+    return np.random.default_rng([seed, number, int.from_bytes(digest[:8], "little")])
+
+
+@lru_cache(1 << 16)
+def _normal(seed: int, number: int, name: str) -> float:
+    """Plans that share their luck ask for the same numbers again and again."""
+    return float(_generator(seed, number, name).standard_normal())
 
 
 def draw_contention(coefficients: Coefficients, draw: Draw) -> Contention:

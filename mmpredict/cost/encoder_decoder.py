@@ -80,6 +80,7 @@ class EncoderDecoderServer:
         self.program_bytes = whole.program_bytes
         self.device_bytes = whole.device_bytes
         self.stacked = False
+        self.unload_s = 0.0
 
     def load_s(self, cold: bool) -> float:
         """See ``ServerCost``."""

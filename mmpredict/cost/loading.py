@@ -40,6 +40,11 @@ def load_s(spec: ModelSpec, kv_cache_bytes: float, cold: bool, coefficients: Loa
     return own.factor_of.get(spec.name, 1.0) * plain
 
 
+def unload_s(spec: ModelSpec, kv_cache_bytes: float, coefficients: LoadCoefficients) -> float:
+    """Time until an ended server's memory is free (arguments as ``load_s``) [s]."""
+    return coefficients.unload_s + coefficients.unload_byte_s * (repacked_bytes(spec) + kv_cache_bytes)
+
+
 @dataclass(frozen=True, slots=True)
 class LoadTime:
     """How long a load takes between bounds of an 80 % interval [s]."""

@@ -91,6 +91,7 @@ class PublishedServer:
         scale = draw.factor(f"memory of {name}", served.memory_log_spread)
         self.memory = served.memory.scaled(scale)
         self.program_bytes = scale * served.program_bytes
+        self.unload_s = 0.0
         self.device_bytes = scale * served.device_bytes
         self.stacked = False
 
@@ -168,10 +169,16 @@ class PublishedCosts:
         self.latency_s = source.request_s * draw.factor("requests", source.request_log_spread)
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
+        self,
+        spec: ModelSpec,
+        threads: int,
+        spincount: int | None,
+        options: CacheOptions,
+        touched: Touched | None = None,
+        gpu_layers: int | None = None,
     ) -> ServerCost:
         """Costs of one server; buffers are counted whole, whatever the requests touch of them."""
-        served = self._source.served_as(spec, threads, options)
+        served = self._source.served_as(spec, threads, options, gpu_layers)
         return PublishedServer(served, spincount, self._draw, self._source.nvidia)
 
     def stacked(self, spinning: Sequence[str]) -> set[str]:
@@ -179,8 +186,8 @@ class PublishedCosts:
         return set()
 
 
-ServedKey = tuple[str, int, CacheOptions]
-"""Name of the model, threads, options."""
+ServedKey = tuple[str, int, CacheOptions, int | None]
+"""Name of the model, threads, options, layers on a GPU that are asked for."""
 
 
 @dataclass(frozen=True)
@@ -217,13 +224,13 @@ class PublishedSource:
         """Costs of one run."""
         return PublishedCosts(self, draw)
 
-    def served_as(self, spec: ModelSpec, threads: int, options: CacheOptions) -> Served:
+    def served_as(self, spec: ModelSpec, threads: int, options: CacheOptions, gpu_layers: int | None = None) -> Served:
         """How a server was placed.
 
         Raises:
             MmpredictError: nobody asked for it before.
         """
-        found = self.served.get((spec.name, threads, options))
+        found = self.served.get((spec.name, threads, options, gpu_layers))
         if found is None:
             raise MmpredictError(f"{spec.name} with {threads} threads was not placed on {self.machine}; this is a defect")
         return found

@@ -22,6 +22,7 @@ class ServerCost(Protocol):
         program_bytes: pages of program and libraries within that, which servers of one engine share [bytes].
         device_bytes: what it takes of a GPU's own memory [bytes].
         stacked: whether its threads fall onto one core in company.
+        unload_s: from its end until its memory is free; 0 where nobody measured it [s].
     """
 
     prices: StepPrices
@@ -29,6 +30,7 @@ class ServerCost(Protocol):
     program_bytes: float
     device_bytes: float
     stacked: bool
+    unload_s: float
 
     def load_s(self, cold: bool) -> float:
         """Time from process start to ready; ``cold``: the file comes from storage [s]."""
@@ -74,7 +76,13 @@ class MachineCosts(Protocol):
         """See the class."""
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
+        self,
+        spec: ModelSpec,
+        threads: int,
+        spincount: int | None,
+        options: CacheOptions,
+        touched: Touched | None = None,
+        gpu_layers: int | None = None,
     ) -> ServerCost:
         """Costs of one server.
 
@@ -84,6 +92,10 @@ class MachineCosts(Protocol):
             spincount: its waiting rule (``GOMP_SPINCOUNT``), ``None`` for the runtime's default.
             options: context, slots, batch and cache.
             touched: what the requests use of its memory.
+            gpu_layers: layers on a GPU; ``None``: as many as the server finds room for [1].
+
+        Raises:
+            InputError: it cannot run so on the machine.
         """
 
     def stacked(self, spinning: Sequence[str]) -> set[str]:

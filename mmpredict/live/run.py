@@ -146,7 +146,8 @@ class Run:
                     future = pool.submit(self._request, coming, name, load_wait_s, self.sent)
                     in_flight[future] = coming.request
                 may_send = stage.concurrency is None or len(in_flight) < stage.concurrency
-                pause_s = max(0.0, queue.next_s - self._moment_s(stage)) if may_send else math.inf
+                known = may_send and queue.next_s < math.inf
+                pause_s = max(0.0, queue.next_s - self._moment_s(stage)) if known else math.inf
                 for future in self._await(set(in_flight), min(pause_s, LONGEST_WAIT_S)):
                     future.result()
                     finished = in_flight.pop(future)

@@ -8,6 +8,7 @@ Rules: llama.cpp ``src/llama-kv-cache.cpp``, ``llama-kv-cache-iswa.cpp``, ``llam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mmpredict.errors import InputError
 from mmpredict.models.quantization.weight_types import WeightType, tensor_bytes, weight_type
@@ -83,6 +84,7 @@ class CacheOptions:
         return padded(self.context_tokens if self.unified else padded(self.context_tokens) // self.slots)
 
 
+@lru_cache(256)
 def layer_cache_bytes(shape: Shape, options: CacheOptions) -> tuple[int, ...]:
     """Cache of every layer [bytes]; 0 for a layer that keeps nothing."""
     if shape.architecture in WITHOUT_CACHE:

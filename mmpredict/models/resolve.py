@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from mmpredict.units import format_bytes
 if TYPE_CHECKING:
     from mmpredict.models.spec import ModelSpec
 
+REMEMBERED = 256  # models
 SYNTHETIC, GGUF_SUFFIX, CONFIG = "synthetic:", ".gguf", "config.json"
 DEFAULT_QUANTIZATION = "Q4_K_M"  # what most models of Ollama's library have
 FORMS = (
@@ -45,7 +47,7 @@ def resolve(name: str, base: Path | None = None) -> ModelSpec:
     asked, _, quantization = name.rpartition("@") if "@" in name else (name, "", "")
     if Path(asked).name == CONFIG or (_is_path(asked) and _has_config(_located(asked, base))):
         return _from_config(name, _located(asked, base), quantization)
-    return replace(_known(name, asked, quantization), name=name)
+    return _called(_known(name, asked, quantization), name)
 
 
 def materialize(spec: ModelSpec, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -74,9 +76,23 @@ def materialize(spec: ModelSpec, progress: Callable[[int, int], None] | None = N
 
 
 def _synthetic(name: str) -> ModelSpec:
-    from mmpredict.models.synthetic import cached_path, synthetic_spec
+    from mmpredict.models.synthetic import cached_path
 
-    return replace(synthetic_spec(name), name=name, path=cached_path(name))
+    return _stand_in(name, cached_path(name))
+
+
+@lru_cache(REMEMBERED)
+def _stand_in(name: str, path: Path) -> ModelSpec:
+    """The same object each time: what is remembered of a model is then found without comparing all of its tensors."""
+    from mmpredict.models.synthetic import synthetic_spec
+
+    return replace(synthetic_spec(name), name=name, path=path)
+
+
+@lru_cache(REMEMBERED)
+def _called(spec: ModelSpec, name: str) -> ModelSpec:
+    """A model by the name that was asked for; the same object each time, likewise."""
+    return replace(spec, name=name)
 
 
 def _from_config(name: str, path: Path, quantization: str) -> ModelSpec:

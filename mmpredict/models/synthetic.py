@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from mmpredict.errors import InputError, UnknownNameError
@@ -47,6 +48,7 @@ def parse_name(name: str) -> tuple[str, WeightType | FileType]:
     return architecture, kind
 
 
+@lru_cache(256)
 def synthetic_spec(name: str) -> ModelSpec:
     """Describe a synthetic model without writing it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from mmpredict.scenario.generated_sections import (
     SessionsSection,
 )
 from mmpredict.scenario.load_section import LoadSection
+from mmpredict.scenario.recommend_section import RecommendSection
 from mmpredict.scenario.recovery_section import RecoverySection
 from mmpredict.scenario.request_section import RequestSection, requests_of
 from mmpredict.scenario.server_section import ServerSection
@@ -39,6 +40,7 @@ from mmpredict.simulation.serving import StagesServing
 from mmpredict.strategy.on_demand import on_demand
 from mmpredict.strategy.options import ServerOptions
 from mmpredict.strategy.table import STRATEGIES, make_plan
+from mmpredict.strategy.task import Task
 from mmpredict.workload.order import check_unique
 from mmpredict.workload.request import Request, Workload
 
@@ -84,6 +86,7 @@ class Scenario(Strict):
         recovery: what is done with requests that fail, in real runs; nothing by default.
         requests: what is asked.
         load: what else is asked, by a rule or from a file.
+        recommend: what a plan is to be chosen for.
         base: directory from which relative paths are meant.
     """
 
@@ -96,6 +99,7 @@ class Scenario(Strict):
     recovery: RecoverySection = RecoverySection()
     requests: tuple[RequestSection, ...] = ()
     load: tuple[Load, ...] = Field(default=(), max_length=MAX_LOADS)
+    recommend: RecommendSection = RecommendSection()
     base: Path | None = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
@@ -156,13 +160,23 @@ class Scenario(Strict):
         """
         return {name: resolve(name, self.base) for name in self.models()}
 
-    def plans(self, cores: int) -> list[Plan]:
+    def options(self) -> ServerOptions:
+        """Options of every server."""
+        return ServerOptions(**self.server.model_dump())
+
+    def plans(self, cores: int, task: Callable[[], Task] | None = None) -> list[Plan]:
         """The plan of every strategy, and the one that is served on demand.
+
+        Args:
+            cores: of the machine [1].
+            task: finds out what models cost, for strategies that look before they plan.
 
         Raises:
             UnknownNameError: no such strategy, or recovery names a model that is not asked.
+            InputError: a strategy needs to know what models cost.
+            DoesNotFitError: no plan of a strategy that looks at memory fits.
         """
-        options = ServerOptions(**self.server.model_dump())
+        options = self.options()
         models = list(self.models())
         recovery = self.recovery.recovery()
         for name in (one for model, others in recovery.fallback.items() for one in (model, *others)):
@@ -170,7 +184,7 @@ class Scenario(Strict):
                 raise UnknownNameError("model of recovery.fallback", name, models)
         wanted = None if isinstance(self.serving, StagesServing) else self.serving
         named = dict.fromkeys(self.strategies) if wanted is None or "strategies" in self.model_fields_set else ()
-        staged = [replace(make_plan(name, models, cores, options), recovery=recovery) for name in named]
+        staged = [replace(make_plan(name, models, cores, options, task), recovery=recovery) for name in named]
         return staged if wanted is None else [*staged, on_demand(models, cores, options, wanted)]
 
     def _require_few(self) -> None:

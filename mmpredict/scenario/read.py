@@ -15,6 +15,7 @@ from mmpredict.scenario import arrivals_section, memory_section, quantity_sectio
 from mmpredict.scenario.document import LOAD_KEYS, Scenario
 from mmpredict.scenario.engine_section import EngineSection
 from mmpredict.scenario.generated_sections import CallSection
+from mmpredict.scenario.recommend_section import RecommendSection
 from mmpredict.scenario.recovery_section import RecoverySection
 from mmpredict.scenario.request_section import RequestSection
 from mmpredict.scenario.server_section import ServerSection
@@ -29,6 +30,7 @@ _KEYS = {
     "server": list(ServerSection.model_fields),
     "engine": list(EngineSection.model_fields),
     "recovery": list(RecoverySection.model_fields),
+    "recommend": list(RecommendSection.model_fields),
     "calls": list(CallSection.model_fields),
     "": [name for name in Scenario.model_fields if name != "base"],
     **_TAGS,

@@ -107,7 +107,7 @@ class Fleet:
         if instance.cost is None:
             plan = instance.plan
             instance.cost = self._costs.instance(
-                self._specs[plan.model], plan.threads, plan.spincount, plan.cache, self._touched.get(name)
+                self._specs[plan.model], plan.threads, plan.spincount, plan.cache, self._touched.get(name), plan.gpu_layers
             )
             if self._paging is not None:
                 instance.cost.prices = self._paging.prices(name, instance.cost.prices)

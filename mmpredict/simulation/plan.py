@@ -40,6 +40,7 @@ class InstancePlan:
         key_type, value_type: storage of keys and of values.
         prompt_store_bytes: main memory for the caches of conversations whose slot another one took (``--cache-ram``) [bytes].
         embedding: whether it answers with embeddings of texts rather than with generated tokens.
+        gpu_layers: layers on a GPU, the output counted as one (``--n-gpu-layers``); ``None``: as many as the server finds room for.
 
     Raises:
         InputError: a number is out of range.
@@ -58,6 +59,7 @@ class InstancePlan:
     value_type: str = DEFAULT_CACHE_TYPE
     prompt_store_bytes: int = 0
     embedding: bool = False
+    gpu_layers: int | None = None
 
     @property
     def cache(self) -> CacheOptions:
@@ -72,10 +74,11 @@ class InstancePlan:
             "batch_tokens": (1, 65536),
             "ubatch_tokens": (1, 65536),
             "prompt_store_bytes": (0, 2**50),
+            "gpu_layers": (0, 10_000),
         }
         for field_name, (low, high) in limits.items():
             value = getattr(self, field_name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise InputError(f"instance {self.name!r}: {field_name} is {value}; it must be between {low} and {high}")
         _ = self.cache  # a cache type that does not exist is an error here, not in the server
         if self.spincount is not None and not 0 <= self.spincount <= 10**12:

@@ -91,7 +91,7 @@ class UncalibratedMachine:
         notes = [_LOADS]
         for company in companies:
             for planned, one in zip(company, self.place(company, check), strict=True):
-                served.setdefault((planned.spec.name, planned.threads, planned.options), one)
+                served.setdefault((planned.spec.name, planned.threads, planned.options, planned.gpu_layers), one)
                 if len(one.parts) > 1:
                     notes.append(f"{planned.spec.name}: {DOUBT}")
         kinds = sorted({part.kind for one in served.values() for part in one.parts}, reverse=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mmpredict.cost.admission.ollama import MODELS_PER_GPU
 from mmpredict.errors import DoesNotFitError, InputError, UnknownNameError
 from mmpredict.models.spec import ModelSpec
-from mmpredict.recommend.capacity import Kind, Mix, best_mixes, used_mib
+from mmpredict.planning.capacity import Kind, Mix, best_mixes, used_mib
 from mmpredict.results.estimate import PoolEstimate
 from mmpredict.results.mixes import KindNeed, Mixes, MixRow
 from mmpredict.sizing.estimate import start

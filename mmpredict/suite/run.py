@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpredict.api import companies, uncalibrated
+from mmpredict.api import uncalibrated
 from mmpredict.cost.chain import CalibratedSource
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.library import load_coefficients
 from mmpredict.cost.server_cost import CostSource
+from mmpredict.costing import companies
 from mmpredict.errors import DoesNotFitError, InputError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.library import find_profile

@@ -25,7 +25,7 @@ from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Kind, Measureme
 from mmpredict.calibrate.protocol import LARGE, Protocol, thread_counts
 from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients, Kernel, StepCoefficients
-from mmpredict.cost.loading import load_s
+from mmpredict.cost.loading import load_s, unload_s
 from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
 from mmpredict.cost.piece import PromptPiece
@@ -220,12 +220,12 @@ def test_leaving_a_model_out_shows_the_noise(truth: dict[int, StepCoefficients])
     assert 0.01 < spread < 0.15
 
 
-def test_repeats_become_their_median_and_other_rules_are_left_out() -> None:
+def test_repeats_become_their_mean_without_outliers_and_other_rules_are_left_out() -> None:
     name = PROTOCOL.models[0]
-    rows = [Measurement("prefill", name, 2, None, {"tokens": 8, "duration_s": value}) for value in (9.0, 1.0, 2.0)]
+    rows = [Measurement("prefill", name, 2, None, {"tokens": 8, "duration_s": value}) for value in (9.0, 1.5, 2.0)]
     rows.append(Measurement("prefill", name, 2, YIELDING_SPINCOUNT, {"tokens": 8, "duration_s": 0.1}))
     rows.append(Measurement("prefill", name, 1, None, {"tokens": 8, "duration_s": 100.0}))
-    assert [observation.duration_s for observation in step_observations(rows, SPECS, 2)] == [2.0]
+    assert [observation.duration_s for observation in step_observations(rows, SPECS, 2)] == pytest.approx([6.5 / 3])
 
 
 def test_too_few_steps_are_refused() -> None:
@@ -276,6 +276,8 @@ def rows(truth: dict[int, StepCoefficients], coefficients: Coefficients) -> list
             made.append(
                 Measurement("load", name, 2, None, {"cold": cold, "kv_cache_bytes": kv_cache_bytes, "duration_s": duration_s})
             )
+        ending_s = unload_s(spec, kv_cache_bytes, coefficients.loading)
+        made.append(Measurement("unload", name, 2, None, {"kv_cache_bytes": kv_cache_bytes, "duration_s": ending_s}))
         longest = max(int(row.number("tokens")) for row in made if (row.kind, row.model, row.threads) == ("prefill", name, 2))
         memory = instance_memory(spec, OPTIONS, EMBEDDED, threads=2, touched=Touched(longest, OPTIONS.slots)).host
         values = {
@@ -343,7 +345,7 @@ def test_without_a_stacked_measurement_nothing_is_stacked(rows: list[Measurement
 
 
 def test_loads_are_recovered(fitted: Coefficients, coefficients: Coefficients) -> None:
-    for name in ("start_s", "mapped_byte_s", "private_byte_s", "vocabulary_s", "cold_byte_s"):
+    for name in ("start_s", "mapped_byte_s", "private_byte_s", "vocabulary_s", "cold_byte_s", "unload_s", "unload_byte_s"):
         assert getattr(fitted.loading, name) == pytest.approx(getattr(coefficients.loading, name), rel=1e-3), name
 
 
@@ -382,7 +384,7 @@ def test_rounds_that_are_apart_widen_the_machines_spread(rows: list[Measurement]
     assert steady.machine_log_spread == MACHINE_SPREAD_FLOOR
     apart = fit(HEADER, [row for number, factor in enumerate((1.0, 1.2, 0.8)) for row in round_at(number, factor)] + rest, SPECS)
     assert 0.1 < apart.machine_log_spread < 0.5
-    assert apart.steps[2].kernels["q8_0"].weight_s == pytest.approx(steady.steps[2].kernels["q8_0"].weight_s, rel=1e-6), "medians"
+    assert apart.steps[2].kernels["q8_0"].weight_s == pytest.approx(steady.steps[2].kernels["q8_0"].weight_s, rel=1e-6), "means"
 
 
 def test_exact_measurements_leave_no_error_but_the_floors(fitted: Coefficients) -> None:

@@ -11,7 +11,8 @@ import pytest
 from commands import ENGINE, MACHINE, SCENARIO, Call, assert_one_line, command, files, write_scenario
 
 from mmpredict import api
-from mmpredict.api import Validation, forecast
+from mmpredict.answers import SCHEMA_VERSION, Validation
+from mmpredict.api import forecast
 from mmpredict.calibrate.store import save_coefficients
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.library import coefficients_path, machine_key
@@ -203,7 +204,7 @@ def test_prediction_as_json(place: Path) -> None:
     assert first == again
     assert first.out != other.out
     document = json.loads(first.out)
-    assert document["schema_version"] == api.SCHEMA_VERSION
+    assert document["schema_version"] == SCHEMA_VERSION
     assert set(document["predictions"]) == {"sequential", "parallel"}
     assert document["recommendation"]["strategy"] in document["predictions"]
     for prediction in document["predictions"].values():

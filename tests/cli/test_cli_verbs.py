@@ -37,6 +37,8 @@ def test_every_verb_is_known() -> None:
     assert {" ".join(words) for words in VERBS} == {
         "demo",
         "predict",
+        "recommend",
+        "sweep",
         "execute",
         "validate",
         "history",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmpredict.cost.chain import CostModel, InstanceCost, unmeasured_types
+from mmpredict.cost.chain import CalibratedSource, CostModel, InstanceCost, unmeasured_types
 from mmpredict.cost.coefficients import Coefficients, Kernel, StepCoefficients, read_coefficients
 from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw
 from mmpredict.cost.loading import load_s
@@ -203,3 +203,17 @@ def test_a_file_reads_back_as_it_was_written(coefficients: Coefficients, tmp_pat
     path = tmp_path / "whole.json"
     path.write_text(coefficients.model_dump_json())
     assert read_coefficients(path) == coefficients
+
+
+def test_a_calibrated_cpu_takes_no_layers_on_a_gpu(coefficients: Coefficients) -> None:
+    with pytest.raises(InputError, match=r"7 layers on a GPU, but invented was calibrated with its CPU alone"):
+        CostModel(coefficients).instance(SPEC, 1, None, CacheOptions(4096, 4, 512), None, 7)
+
+
+def test_prices_are_the_same_whether_passes_were_priced_before_or_not(coefficients: Coefficients) -> None:
+    source = CalibratedSource(coefficients)
+    for number in (None, 3, 4):
+        kept = source.costs(Draw(1, number)).instance(SPEC, 2, None, CacheOptions(4096, 4, 512)).prices
+        fresh = CostModel(coefficients, Draw(1, number)).instance(SPEC, 2, None, CacheOptions(4096, 4, 512)).prices
+        assert [kept.decode_pass_s(n) for n in (1, 3)] == [fresh.decode_pass_s(n) for n in (1, 3)]
+        assert [kept.batch_pass_s(n, 1) for n in (5, 400)] == [fresh.batch_pass_s(n, 1) for n in (5, 400)]

@@ -92,7 +92,7 @@ MISTAKES = [
     ('hardwar = "x"\n' + ONE, r"unknown key 'hardwar'; did you mean 'hardware'\?"),
     (
         "zzz = 1\n" + ONE,
-        "unknown key 'zzz'; allowed: cold, engine, hardware, load, recovery, requests, server, serving, strat",
+        "unknown key 'zzz'; allowed: cold, engine, hardware, load, recommend, recovery, requests, server, serving, strat",
     ),
     ('base = "/"\n' + ONE, "unknown key 'base'"),
     (ONE + "count = 0\n", r"requests\.0\.count: .*greater than or equal to 1 \(found 0\)"),

@@ -84,6 +84,7 @@ def test_sequential_is_the_sum_of_its_parts(coefficients: Coefficients, cold: bo
         cost = cost_of(coefficients, name)
         mine = [request for request in AT_ONCE.requests if request.model == name]
         expected_s += cost.load_s(cold) + sum(coefficients.request_s + alone_s(cost, request) for request in mine)
+        expected_s += cost.unload_s if name != MODELS[-1] else 0.0
     assert makespan_s(run(coefficients, "sequential", AT_ONCE, cold=cold)) == pytest.approx(expected_s, rel=1e-9)
 
 

@@ -65,6 +65,7 @@ class Cost:
     memory = MemoryParts()
     program_bytes = device_bytes = 0.0
     stacked = False
+    unload_s = 0.0
 
     def __init__(self, prices: StepPrices) -> None:
         self.prices = prices

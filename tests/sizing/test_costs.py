@@ -191,3 +191,21 @@ def test_two_plans_share_their_luck() -> None:
 def test_time_is_sliced_by_the_make_of_the_gpu_not_by_its_backend(name: str, backend: str, sliced: bool) -> None:
     source = UncalibratedMachine(find_profile(name), backend).source([[PlannedServer(SMALL, 4, OPTIONS)]])
     assert source.nvidia is sliced
+
+
+def test_layers_that_are_asked_for_are_placed_there() -> None:
+    board = machine("ms-s1-max")
+
+    def parts(gpu_layers: int | None) -> list[str]:
+        source = board.source([[PlannedServer(DENSE, 16, OPTIONS, gpu_layers)]])
+        return [part.kind for part in source.served_as(DENSE, 16, OPTIONS, gpu_layers).parts]
+
+    assert (parts(None), parts(0), parts(16)) == (["gpu"], ["cpu"], ["gpu", "cpu"])
+
+    def decode_s(gpu_layers: int) -> float:
+        source = board.source([[PlannedServer(DENSE, 16, OPTIONS, gpu_layers)]])
+        return source.costs(Draw()).instance(DENSE, 16, None, OPTIONS, None, gpu_layers).prices.decode_pass_s(1)
+
+    assert decode_s(33) < decode_s(16) < decode_s(0)
+    with pytest.raises(InputError, match="has no GPU that models could use, so 5 layers cannot be on it"):
+        machine("raspberry-pi-5").source([[PlannedServer(SMALL, 4, OPTIONS, 5)]])

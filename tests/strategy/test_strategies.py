@@ -72,7 +72,7 @@ def test_no_model_is_refused(name: str) -> None:
 def test_an_unknown_strategy_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown strategy 'parallel-devided'; did you mean parallel-divided"):
         make_plan("parallel-devided", ["a"], 4)
-    with pytest.raises(UnknownNameError, match="known: batched, parallel, "):
+    with pytest.raises(UnknownNameError, match="known: auto, batched, batched-best, parallel, "):
         make_plan("", ["a"], 4)
 
 

@@ -76,7 +76,7 @@ class Stages:
             yield self._over
             self._queue = None
             for name in stage.instances:
-                yield self._fleet.unload(name)
+                yield self._fleet.unload(name, self._fleet.cost(name).unload_s)
 
     def _send(self, queue: StageQueue[Job]) -> None:
         for job, name in queue.take(self._in_flight, self._env.now):

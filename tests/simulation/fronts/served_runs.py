@@ -44,6 +44,7 @@ class SecondCost:
     """A server of given load time and memory."""
 
     stacked = False
+    unload_s = 0.0
     program_bytes = 0.0
 
     def __init__(self, loading_s: float, needs_bytes: float, device_bytes: float) -> None:
@@ -86,7 +87,13 @@ class SecondCosts:
         self._loads_s, self._needs, self._device = loads_s, needs, device
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
+        self,
+        spec: ModelSpec,
+        threads: int,
+        spincount: int | None,
+        options: CacheOptions,
+        touched: Touched | None = None,
+        gpu_layers: int | None = None,
     ) -> SecondCost:
         name = spec.name
         return SecondCost(self._loads_s.get(name, LOAD_S), self._needs.get(name, NEEDS_BYTES), self._device.get(name, 0.0))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmpredict.errors import InputError
-from mmpredict.recommend.search import recommend
+from mmpredict.planning.search import recommend
 from mmpredict.results.prediction import Interval, Prediction
 from mmpredict.results.records import Records
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpredict.errors import InputError
-from mmpredict.recommend.capacity import Kind, Mix, best_mixes, used_mib
+from mmpredict.planning.capacity import Kind, Mix, best_mixes, used_mib
 
 sizes = st.integers(0, 40)
 kind_sizes = st.lists(st.tuples(st.integers(1, 40), sizes, st.integers(0, 9)), min_size=1, max_size=3)

@@ -1,0 +1,161 @@
+"""The same question on a machine, or with requests, that are a little different: what would change the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mmpredict.cost.contention import Demand, Phase
+from mmpredict.cost.draw import Draw
+from mmpredict.cost.memory import Touched
+from mmpredict.cost.prices import StepPrices
+from mmpredict.cost.server_cost import CostSource, MachineCosts, ServerCost
+from mmpredict.models.cache import CacheOptions
+from mmpredict.models.spec import ModelSpec
+from mmpredict.planning.ground import Costing, Ground
+from mmpredict.simulation.plan import Plan
+from mmpredict.workload.request import Workload
+
+
+def slower_arrivals(ground: Ground, factor: float) -> Ground:
+    """Requests that come ``factor`` times as far apart."""
+    requests = tuple(
+        replace(request, arrival_s=factor * request.arrival_s, delay_s=factor * request.delay_s)
+        for request in ground.workload.requests
+    )
+    return replace(ground, workload=Workload(requests))
+
+
+def arrives_over_time(ground: Ground) -> bool:
+    """Whether requests come at different times, so that their rate means something."""
+    return any(request.arrival_s or request.delay_s for request in ground.workload.requests)
+
+
+def slower_machine(ground: Ground, steps: float = 1.0, loads: float = 1.0) -> Ground:
+    """Prompts and tokens take ``steps`` times as long, loads ``loads`` times."""
+    return replace(ground, costing=SlowerCosting(ground.costing, steps, loads))
+
+
+def other_memory(ground: Ground, factor: float) -> Ground:
+    """``factor`` times the memory."""
+    limits = replace(ground.limits, memory_bytes=factor * ground.limits.memory_bytes)
+    sites = {
+        on_gpu: replace(site, usable_bytes=factor * site.usable_bytes, gpu_bytes=factor * site.gpu_bytes)
+        for on_gpu, site in ground.sites.items()
+    }
+    return replace(ground, limits=limits, sites=sites, capacity_bytes=factor * ground.capacity_bytes)
+
+
+@dataclass(frozen=True)
+class SlowerCosting:
+    """A machine whose steps and loads take longer or shorter (see ``Costing``)."""
+
+    costing: Costing
+    steps: float
+    loads: float
+
+    @property
+    def common(self) -> bool:
+        """See ``Costing``."""
+        return self.costing.common
+
+    def source(self, plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> CostSource:
+        """See ``Costing``."""
+        return SlowerSource(self.costing.source(plan, specs, workload), self.steps, self.loads)
+
+
+class SlowerSource:
+    """See ``SlowerCosting`` and ``CostSource``."""
+
+    def __init__(self, source: CostSource, steps: float, loads: float) -> None:
+        self._source, self._steps, self._loads = source, steps, loads
+        self.cores, self.on_cpu, self.provenance = source.cores, source.on_cpu, source.provenance
+
+    def costs(self, draw: Draw) -> MachineCosts:
+        """See ``CostSource``."""
+        return SlowerCosts(self._source.costs(draw), self._steps, self._loads)
+
+    def doubts(self, specs: Sequence[ModelSpec], several: bool) -> tuple[str, ...]:
+        """See ``CostSource``."""
+        return self._source.doubts(specs, several)
+
+
+class SlowerCosts:
+    """See ``SlowerCosting`` and ``MachineCosts``."""
+
+    def __init__(self, costs: MachineCosts, steps: float, loads: float) -> None:
+        self._costs, self._steps, self._loads = costs, steps, loads
+        self.sharing, self.request_s, self.latency_s, self.lateness = (
+            costs.sharing,
+            costs.request_s,
+            costs.latency_s,
+            costs.lateness,
+        )
+
+    def instance(
+        self,
+        spec: ModelSpec,
+        threads: int,
+        spincount: int | None,
+        options: CacheOptions,
+        touched: Touched | None = None,
+        gpu_layers: int | None = None,
+    ) -> ServerCost:
+        """See ``MachineCosts``."""
+        server = self._costs.instance(spec, threads, spincount, options, touched, gpu_layers)
+        return SlowerServer(server, self._steps, self._loads)
+
+    def stacked(self, spinning: Sequence[str]) -> set[str]:
+        """See ``MachineCosts``."""
+        return self._costs.stacked(spinning)
+
+
+class SlowerServer:
+    """See ``SlowerCosting`` and ``ServerCost``."""
+
+    def __init__(self, server: ServerCost, steps: float, loads: float) -> None:
+        self._server, self._loads = server, loads
+        self.prices: StepPrices = SlowerPrices(server.prices, steps)
+        self.memory, self.program_bytes, self.device_bytes = server.memory, server.program_bytes, server.device_bytes
+        self.stacked, self.unload_s = False, server.unload_s
+
+    def load_s(self, cold: bool) -> float:
+        """See ``ServerCost``."""
+        return self._loads * self._server.load_s(cold)
+
+    def load_demand(self, solo_s: float, cold: bool) -> Demand:
+        """See ``ServerCost``."""
+        return self._server.load_demand(solo_s, cold)
+
+    def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
+        """See ``ServerCost``."""
+        found = self._server.demand(phase, solo_s, passes, sequences)
+        return replace(found, stacked=self.stacked)
+
+
+class SlowerPrices(StepPrices):
+    """Prices times a factor.
+
+    Args:
+        prices: of one server.
+        factor: of all of them [1].
+    """
+
+    def __init__(self, prices: StepPrices, factor: float) -> None:
+        super().__init__(prices.ubatch_tokens)
+        self._prices, self._factor = prices, factor
+        self.begun_s = factor * prices.begun_s
+        self.masked_cell_s = factor * prices.masked_cell_s
+        self.limits = prices.limits
+        self.decode_cell_s = tuple(factor * price for price in prices.decode_cell_s)
+        self.batch_cell_s = tuple(factor * price for price in prices.batch_cell_s)
+
+    def piece_s(self, start: int, tokens: int) -> float:
+        """See ``StepPrices``."""
+        return self._factor * self._prices.piece_s(start, tokens)
+
+    def _price_decode_pass(self, sequences: int) -> float:
+        return self._factor * self._prices.decode_pass_s(sequences)
+
+    def _price_batch_pass(self, tokens: int, sampled: int) -> float:
+        return self._factor * self._prices.batch_pass_s(tokens, sampled)
