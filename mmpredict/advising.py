@@ -20,6 +20,7 @@ from mmpredict.planning.goals import Limits, goal_of, parse_objective
 from mmpredict.planning.ground import Ground
 from mmpredict.planning.space import USUAL, Space, candidates
 from mmpredict.planning.task import task_of
+from mmpredict.results.display import Shown
 from mmpredict.results.ranked_plan import RankedPlan, Ranking
 from mmpredict.saving import make_directory, save
 from mmpredict.scenario import Scenario
@@ -99,6 +100,13 @@ class Advice:
         quantization = plan.knobs.get("quantization", "")
         specs = self.scenario.specs()
         return {name: requantized(spec, quantization) if quantization else spec for name, spec in specs.items()}
+
+    def plot(self) -> Shown:
+        """Plans by what was asked for and by memory (``Ranking.plot``)."""
+        return self.ranking.plot()
+
+    def _repr_html_(self) -> str:
+        return self.ranking._repr_html_()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; of plans that were only simulated once, no details."""

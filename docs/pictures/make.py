@@ -8,8 +8,6 @@ from pathlib import Path
 from PIL import Image
 
 import mmpredict
-from mmpredict.report.front import Axis, Candidate, front_picture
-from mmpredict.report.load_curve import Curve, Point, curve_picture
 from mmpredict.report.memory_picture import memory_picture
 from mmpredict.report.notebook import outcome_picture
 from mmpredict.report.picture import Picture
@@ -18,39 +16,23 @@ HERE = Path(__file__).parent
 RECORDED = HERE.parents[1] / "notebooks" / "data" / "validation.json"
 COLORS = 256
 MACHINE = "ms-s1-max"
-RATES_PER_MIN = (5, 10, 20, 30, 40, 50, 60)
+RATES_PER_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 
 
 def load_curve() -> Picture:
     """Two models under Poisson load."""
-
-    points = []
-    for rate in RATES_PER_MIN:
-        load = {"kind": "poisson", "rate_per_s": rate / 60, "requests": 80, "seed": 1, "prompt_tokens": 300, "output_tokens": 120}
-        load["models"] = {"qwen2.5:7b": 2, "qwen2.5:14b": 1}
-        server = {"slots": 4, "context_tokens": 8192}
-        scenario = mmpredict.Scenario(hardware=MACHINE, strategies=["parallel"], server=server, load=[load])
-        points.append(Point(rate, mmpredict.predict(scenario, draws=20)["parallel"].metrics))
-    curve = Curve("parallel", tuple(points), knee=farthest_from_the_chord(points, "ttft_p95_s"))
-    return curve_picture([curve], "requests/min", "qwen2.5:7b and qwen2.5:14b on an MS-S1 Max")
-
-
-def farthest_from_the_chord(points: list[Point], metric: str) -> float:
-    """Where a curve bends most: the value farthest below the straight line from its first to its last point."""
-    (x0, y0), (x1, y1) = ((point.value, point.metrics[metric].value) for point in (points[0], points[-1]))
-    return max(points, key=lambda point: (point.value - x0) * (y1 - y0) / (x1 - x0) + y0 - point.metrics[metric].value).value
+    load = {"kind": "poisson", "rate_per_s": 0.1, "requests": 80, "seed": 1, "prompt_tokens": 300, "output_tokens": 120}
+    load["models"] = {"qwen2.5:7b": 2, "qwen2.5:14b": 1}
+    server = {"slots": 4, "context_tokens": 8192}
+    scenario = mmpredict.Scenario(hardware=MACHINE, strategies=["parallel"], server=server, load=[load])
+    return mmpredict.sweep(scenario, "load[0].rate_per_s", RATES_PER_S, draws=20).plot()
 
 
 def front() -> Picture:
-    """Speed against size, for models of three families."""
-    models = ("qwen2.5:0.5b", "qwen2.5:1.5b", "qwen2.5:3b", "qwen2.5:7b", "qwen2.5:14b", "qwen2.5:32b")
-    models += ("llama3.2:1b", "llama3.2:3b", "llama3.1:8b", "gemma2:2b", "gemma2:9b", "gemma2:27b")
-    candidates = []
-    for name in models:
-        one = mmpredict.estimate(name, MACHINE, context_tokens=4096, speed=True)
-        candidates.append(Candidate(name, one.instances[0].parameters / 1e9, one.speeds[0].figure("tg128").value))
-    x, y = Axis("billion parameters", more_is_better=True), Axis("answer [tokens/s]", more_is_better=True)
-    return front_picture(candidates, x, y, "qwen2.5:14b", "Size and speed on an MS-S1 Max")
+    """All plans for four models on a desktop's CPU, by time and memory."""
+    models = ("qwen2.5:7b", "llama3.2:3b", "gemma2:2b", "qwen2.5:1.5b")
+    requests = [{"model": model, "prompt_tokens": 200, "output_tokens": 60, "count": 2} for model in models]
+    return mmpredict.recommend(mmpredict.Scenario(hardware="ryzen-9-5950x", requests=requests), draws=10).plot()
 
 
 def room() -> Picture:

@@ -52,7 +52,9 @@ def recommend(
     seed: Seed = 0,
     workers: Annotated[int | None, typer.Option("--workers", min=1, max=1024, help="Processes; by itself where worth it.")] = None,
     as_json: AsJson = False,
-    output: Annotated[Path | None, typer.Option("--output", help="Directory for the JSON document and exported files.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Directory for the JSON document, report and exported files.")
+    ] = None,
     export: Annotated[
         str | None, typer.Option("--export", help="Write the plan's configuration for ollama, llama-swap or llama-server.")
     ] = None,
@@ -67,6 +69,7 @@ def recommend(
     from mmpredict import api
     from mmpredict.advising import export as export_plan
     from mmpredict.report.ranking import ranking_lines, ranking_table
+    from mmpredict.report.recommendation_page import write_recommendation_page
     from mmpredict.scenario import read_scenario
 
     question = read_scenario(scenario)
@@ -95,6 +98,7 @@ def recommend(
         found = api.recommend(question, goal, **arguments)
     if output is not None:
         _write_json(found.to_dict(), output / "recommendation.json")
+        write_recommendation_page(question.hardware, found.ranking, output / "report.html")
     if as_json:
         print_json(found.to_dict())
     else:

@@ -44,7 +44,7 @@ def sweep(
     """
     from mmpredict import api
     from mmpredict.answers import SCHEMA_VERSION
-    from mmpredict.report.curves import FORMATS
+    from mmpredict.report.style import FORMATS
     from mmpredict.report.sweep import sweep_lines, sweep_table
     from mmpredict.scenario import read_scenario
     from mmpredict.scenario.sweep_key import parse_sweep

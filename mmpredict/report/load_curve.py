@@ -77,7 +77,9 @@ _LOG_RATIO = 30.0
 """A panel whose largest value is so many times its smallest has a logarithmic axis."""
 
 
-def curve_picture(curves: Sequence[Curve], quantity: str, title: str, metrics: Sequence[str] = LOAD_METRICS) -> Picture:
+def curve_picture(
+    curves: Sequence[Curve], quantity: str, title: str, metrics: Sequence[str] = LOAD_METRICS, words: Sequence[str] = ()
+) -> Picture:
     """Curves of metrics over a quantity, one panel below the other, with bounds as bands and knees as lines.
 
     Of several metrics that share a panel, several curves show the first one only.
@@ -87,9 +89,10 @@ def curve_picture(curves: Sequence[Curve], quantity: str, title: str, metrics: S
         quantity: what was swept, with its unit: ``requests/s``, ``users``.
         title: stands above the picture.
         metrics: to be shown, of ``METRICS``; those that no point has are left out.
+        words: names of the values 0, 1, … of a quantity that is no number.
 
     Raises:
-        InputError: an unknown metric, or no curve with two points.
+        InputError: an unknown metric, or none that a point knows.
     """
     for metric in metrics:
         if metric not in METRICS:
@@ -97,8 +100,8 @@ def curve_picture(curves: Sequence[Curve], quantity: str, title: str, metrics: S
     shown = [_shown(panel, curves, metrics) for panel in _PANELS]
     shown = [panel for panel in shown if panel.metrics]
     if not shown:
-        raise InputError("a curve needs two points or more at which a metric is known")
-    return Picture(title, lambda: _draw(curves, shown, quantity, title))
+        raise InputError("there is no curve to draw: no metric is known at any point")
+    return Picture(title, lambda: _draw(curves, shown, quantity, title, words))
 
 
 def _shown(panel: _Panel, curves: Sequence[Curve], metrics: Sequence[str]) -> _Panel:
@@ -106,13 +109,13 @@ def _shown(panel: _Panel, curves: Sequence[Curve], metrics: Sequence[str]) -> _P
     found = {
         metric: name
         for metric, name in panel.metrics.items()
-        if metric in metrics and any(len(_known(curve, metric)) > 1 for curve in curves)
+        if metric in metrics and any(_known(curve, metric) for curve in curves)
     }
     kept = dict(list(found.items())[: 1 if len(curves) > 1 else None])
     return _Panel(panel.title, panel.unit, panel.scale, kept)
 
 
-def _draw(curves: Sequence[Curve], panels: Sequence[_Panel], quantity: str, title: str) -> Figure:
+def _draw(curves: Sequence[Curve], panels: Sequence[_Panel], quantity: str, title: str, words: Sequence[str]) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     several = len(curves) > 1
@@ -126,7 +129,9 @@ def _draw(curves: Sequence[Curve], panels: Sequence[_Panel], quantity: str, titl
     for number, panel in enumerate(panels):
         box = (_LEFT / _WIDTH, (top_in - _PANEL) / height_in, (_WIDTH - _LEFT - _RIGHT) / _WIDTH, _PANEL / height_in)
         axes = plain_axes(figure.add_axes(box, xlim=(min(values) - margin, max(values) + margin)))
-        if all(value == int(value) for value in values):
+        if words:
+            axes.set_xticks(range(len(words)), words)
+        elif all(value == int(value) for value in values):
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.set_title(f"{panel.title}, {next(iter(panel.metrics.values()))}" if several else panel.title)
         axes.set_ylabel(f"[{panel.unit}]")

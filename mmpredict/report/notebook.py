@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 from mmpredict.errors import UnknownNameError
+from mmpredict.report.curves import sweep_picture
 from mmpredict.report.html import outcome_fragment
 from mmpredict.report.picture import Picture
+from mmpredict.report.recommendation_page import ranking_fragment, ranking_picture
 from mmpredict.report.scatter import scatter_picture, time_pairs
 from mmpredict.report.strategies import strategy_picture
 from mmpredict.report.timeline import outcome_timeline, timeline_picture
 from mmpredict.results.outcome import Outcome
 from mmpredict.results.prediction import Prediction
+from mmpredict.results.ranked_plan import Ranking
+from mmpredict.results.sweep import Sweep
 
 PICTURES = ("strategies", "timeline", "scatter")
 
@@ -47,3 +51,18 @@ def prediction_picture(prediction: Prediction) -> Picture:
 def prediction_html(prediction: Prediction) -> str:
     """The table of one prediction."""
     return outcome_fragment(Outcome(predictions=(prediction,)))
+
+
+def ranking_plot(ranking: Ranking) -> Picture:
+    """Plans by what was asked for and by memory."""
+    return ranking_picture(ranking)
+
+
+def ranking_html(ranking: Ranking) -> str:
+    """The recommendation, and the table of the first plans."""
+    return ranking_fragment(ranking)
+
+
+def sweep_plot(sweep: Sweep) -> Picture:
+    """Curves with their knees."""
+    return sweep_picture(sweep.points, sweep.knees)

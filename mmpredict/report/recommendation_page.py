@@ -1,123 +1,96 @@
-"""A recommendation as one HTML page: the plans in order, the front, what does not do and why, what would change the answer."""
+"""A recommendation as one HTML page: the plans in order, the front, what would change the answer, what breaks a limit."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 from mmpredict.report.front import Axis, Candidate, front_picture
-from mmpredict.report.page import Grid, Section, page
+from mmpredict.report.page import Grid, Section, fragment, page
+from mmpredict.report.picture import Picture
+from mmpredict.report.ranking import format_metric, ranking_lines
 from mmpredict.report.table import UNKNOWN, format_interval
-from mmpredict.results.prediction import INTERVAL_LEVEL, Interval
-from mmpredict.units import GIB, format_bytes, format_percent
+from mmpredict.results.prediction import INTERVAL_LEVEL
+from mmpredict.results.ranked_plan import Ranking
+from mmpredict.saving import save
+from mmpredict.units import GIB, format_percent
 
 MOST_PLANS = 100
 """Plans that the table of a page lists."""
+_UNITS = {"_tokens_per_s": (1.0, "t/s"), "_bytes": (GIB, "GiB"), "_j": (1.0, "J"), "_s": (1.0, "s")}
+"""Ending of a metric's name → its unit ÷ the unit of an axis, and that unit."""
 
 
-@dataclass(frozen=True, slots=True)
-class RankedRow:
-    """One plan of a ranking.
-
-    Attributes:
-        name: of the plan.
-        goal: what it comes to in the goal's unit; bounds may be ``nan``.
-        memory_bytes: of all its servers [bytes].
-        worse_frac: how much worse than the best; 0 for the best [1].
-        probability: that the best is really better; ``nan`` where that is not known [1].
-        bound_by: what keeps it from being better; empty where that is not known.
-    """
-
-    name: str
-    goal: Interval
-    memory_bytes: float
-    worse_frac: float = 0.0
-    probability: float = math.nan
-    bound_by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """What plans were ranked by.
-
-    Attributes:
-        name: in words: ``TTFT p95``.
-        unit: of the axis.
-        scale: the goal's unit ÷ the unit of the axis.
-        show: prints a value.
-        more_is_better: whether large values are good.
-    """
-
-    name: str
-    unit: str
-    scale: float
-    show: Callable[[float], str]
-    more_is_better: bool = False
-
-
-def recommendation_page(
-    machine: str,
-    goal: Goal,
-    rows: Sequence[RankedRow],
-    lead: str,
-    remarks: Sequence[str] = (),
-    infeasible: Mapping[str, str] | None = None,
-    provenance: Sequence[str] = (),
-    warnings: Sequence[str] = (),
-) -> bytes:
-    """The page of a ranking; the same ranking gives the same bytes.
-
-    Args:
-        machine: its name.
-        goal: what plans were ranked by.
-        rows: plans, best first; at least one.
-        lead: the answer in a sentence or two.
-        remarks: what would change the answer, and the like, one sentence each.
-        infeasible: plan → why it breaks a limit.
-        provenance: what the numbers rest on.
-        warnings: what the reader should know before trusting them.
-    """
-    best = rows[0].name
-    candidates = [Candidate(row.name, row.goal.value / goal.scale, row.memory_bytes / GIB) for row in rows]
-    parts = [Section("Plans in order", grid=_grid(goal, rows))]
-    if any(not math.isnan(one.x + one.y) for one in candidates):
-        axes = Axis(f"{goal.name} [{goal.unit}]", goal.more_is_better), Axis("peak memory [GiB]")
-        picture = front_picture(candidates, *axes, best, f"{goal.name} against memory")
-        parts.append(Section("What memory buys", picture=picture, caption="Filled: no plan is better and needs less memory."))
-    if remarks:
-        parts.append(Section("How firm the answer is", tuple(remarks)))
-    if infeasible:
-        parts.append(Section("What breaks a limit", grid=Grid(("plan", "why"), tuple(infeasible.items()))))
-    if provenance or warnings:
-        parts.append(Section("What the numbers rest on", tuple(provenance), warnings=tuple(warnings)))
+def recommendation_page(machine: str, ranking: Ranking) -> bytes:
+    """The page of a ranking; the same ranking gives the same bytes."""
+    lead, *remarks = (line.strip() for line in ranking_lines(ranking))
+    parts = [Section("Why", tuple(remarks)), Section("Plans in order", grid=_grid(ranking, MOST_PLANS))]
+    if _candidates(ranking):
+        caption = "Filled: no other plan is better without needing more memory."
+        parts.append(Section("What memory buys", picture=ranking_picture(ranking), caption=caption))
+    if ranking.infeasible:
+        rows = tuple((one.name, one.reason) for one in ranking.infeasible[:MOST_PLANS])
+        parts.append(Section("What breaks a limit", grid=Grid(("plan", "why"), rows, _more(len(ranking.infeasible)))))
+    if ranking.provenance or ranking.warnings:
+        parts.append(Section("What the numbers rest on", ranking.provenance, warnings=ranking.warnings))
     footer = f"Written by mmpredict. An interval is meant to hold {INTERVAL_LEVEL * 100:.0f} % of measurements."
-    return page(f"Recommendation: {best} on {machine}", lead, parts, footer)
+    return page(f"Recommendation: {ranking.best.name} on {machine}", f"{lead[:1].upper()}{lead[1:]}", parts, footer)
 
 
-def _grid(goal: Goal, rows: Sequence[RankedRow]) -> Grid:
-    columns = (
-        ">rank",
-        "plan",
-        f">{goal.name}",
-        f">{INTERVAL_LEVEL * 100:.0f} % interval",
-        ">worse by",
-        ">surely",
-        ">memory",
-        "bound by",
-    )
-    cells = tuple(
+def write_recommendation_page(machine: str, ranking: Ranking, path: Path) -> Path:
+    """Write ``recommendation_page`` to a file.
+
+    Raises:
+        StorageError: the file could not be written.
+    """
+    return save(recommendation_page(machine, ranking), path)
+
+
+def ranking_fragment(ranking: Ranking, rows: int = 10) -> str:
+    """The beginning of the page, as a notebook shows a ranking."""
+    lead = next(ranking_lines(ranking))
+    return fragment([Section("", (lead,), grid=_grid(ranking, rows))])
+
+
+def ranking_picture(ranking: Ranking) -> Picture:
+    """Every plan by what was asked for and by its memory, each simulated once with every coefficient at its median.
+
+    Raises:
+        InputError: no plan is known in both respects.
+    """
+    _, unit = _scale(ranking.metric)
+    x, y = Axis(f"{ranking.goal} [{unit}]", ranking.larger), Axis("peak memory [GiB]")
+    return front_picture(_candidates(ranking), x, y, ranking.best.name, f"{ranking.goal} against memory")
+
+
+def _candidates(ranking: Ranking) -> list[Candidate]:
+    scale, _ = _scale(ranking.metric)
+    found = [Candidate(one.name, one.once / scale, one.metrics["memory_bytes"].value / GIB) for one in ranking.ranked]
+    return [one for one in found if not math.isnan(one.x + one.y)]
+
+
+def _scale(metric: str) -> tuple[float, str]:
+    return next((unit for ending, unit in _UNITS.items() if metric.endswith(ending)), (1.0, ""))
+
+
+def _grid(ranking: Ranking, most: int) -> Grid:
+    columns = (">rank", "plan", f">{ranking.goal}", f">{INTERVAL_LEVEL * 100:.0f} % interval", ">worse by", ">surely", ">memory")
+    rows = tuple(
         (
-            str(rank),
-            row.name,
-            UNKNOWN if math.isnan(row.goal.value) else goal.show(row.goal.value),
-            format_interval(row.goal, goal.show),
-            UNKNOWN if rank == 1 else format_percent(row.worse_frac),
-            UNKNOWN if math.isnan(row.probability) else format_percent(row.probability),
-            UNKNOWN if math.isnan(row.memory_bytes) else format_bytes(row.memory_bytes),
-            row.bound_by or UNKNOWN,
+            str(one.rank),
+            one.name,
+            f"{'' if one.draws else '~'}{format_metric(ranking.metric, one.goal.value)}",
+            format_interval(one.goal, lambda value: format_metric(ranking.metric, value)),
+            format_percent(one.worse_frac) if one.rank > 1 else UNKNOWN,
+            UNKNOWN if math.isnan(one.probability) else format_percent(one.probability),
+            format_metric("memory_bytes", one.metrics["memory_bytes"].value),
+            one.binding.resource if one.binding is not None else UNKNOWN,
         )
-        for rank, row in enumerate(rows[:MOST_PLANS], start=1)
+        for one in ranking.ranked[:most]
     )
-    more = f"; {len(rows) - MOST_PLANS} more plans keep the limits" if len(rows) > MOST_PLANS else ""
-    return Grid(columns, cells, f"surely: share of the draws in which the first plan is better{more}")
+    told = "surely: share of the draws in which the first plan is better; ~ one simulation, without interval"
+    return Grid((*columns, "bound by"), rows, f"{told}{_more(len(ranking.ranked), most, '; ')}")
+
+
+def _more(there_are: int, most: int = MOST_PLANS, before: str = "") -> str:
+    return f"{before}{there_are - most} more are not listed" if there_are > most else ""

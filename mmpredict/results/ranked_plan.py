@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
+from mmpredict.results.display import Shown, show
 from mmpredict.results.prediction import Interval
 
 
@@ -180,6 +181,13 @@ class Ranking:
     def best(self) -> RankedPlan:
         """The first."""
         return self.ranked[0]
+
+    def plot(self) -> Shown:
+        """Plans by what was asked for and by memory, a picture that a notebook shows and ``.save("x.svg")`` writes."""
+        return cast("Shown", show("ranking_plot", self))
+
+    def _repr_html_(self) -> str:
+        return str(show("ranking_html", self))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

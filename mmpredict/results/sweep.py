@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
+from mmpredict.results.display import Shown, show
 from mmpredict.results.prediction import Interval
 
 SWEPT = (
@@ -85,6 +86,10 @@ class Sweep:
     key: str
     points: tuple[SweepPoint, ...]
     knees: tuple[Knee, ...] = ()
+
+    def plot(self) -> Shown:
+        """Its curves: a picture that a notebook shows and ``.save("x.svg")`` writes."""
+        return cast("Shown", show("sweep_plot", self))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -44,6 +44,7 @@ def test_one_document_and_files(call: Call) -> None:
     document = json.loads(told.out)
     assert told.code == 0 and document["schema_version"] == 1 and document["ranking"]["goal"] == "latency-p95"
     assert json.loads(Path("out/recommendation.json").read_text()) == document
+    assert Path("out/report.html").read_text().startswith("<!DOCTYPE html>")
     assert Path("out/start.sh").stat().st_mode & 0o100 and "written: out/start.sh" in told.err
     assert call(*arguments).out == told.out, "the same question has the same answer"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from outcomes import outcome
@@ -14,10 +16,11 @@ from outcomes import outcome
 from mmpredict.report import page as page_module
 from mmpredict.report.html import outcome_fragment, outcome_page, write_page
 from mmpredict.report.page import Grid, Section, page
-from mmpredict.report.recommendation_page import Goal, RankedRow, recommendation_page
+from mmpredict.report.recommendation_page import ranking_fragment, recommendation_page
 from mmpredict.results.outcome import Outcome
 from mmpredict.results.prediction import Interval
-from mmpredict.units import GIB, format_seconds
+from mmpredict.results.ranked_plan import Binding, InfeasiblePlan, RankedPlan, Ranking
+from mmpredict.units import GIB
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -99,25 +102,44 @@ def test_names_from_files_cannot_become_markup() -> None:
     )
 
 
+def ranked(rank: int, name: str, goal: Interval, memory_bytes: float, **more: Any) -> RankedPlan:
+    return RankedPlan(
+        rank, name, "family", {}, goal.value, goal, {"memory_bytes": Interval(memory_bytes, math.nan, math.nan)}, **more
+    )
+
+
 def test_a_recommendation_says_what_is_ranked_and_takes_no_name_for_markup() -> None:
     hostile = "<script>x</script>"
-    rows = [
-        RankedRow("first", Interval(1.0, 0.9, 1.2), 2 * GIB, bound_by="cores"),
-        RankedRow(hostile, Interval(1.5, math.nan, math.nan), GIB, 0.5, 0.9),
-        RankedRow("beaten", Interval(2.0, 1.5, 2.5), 3 * GIB, 1.0, 1.0),
-    ]
-    goal = Goal("TTFT p95", "s", 1.0, format_seconds)
-    more = {"remarks": [hostile], "infeasible": {hostile: "needs 9 GiB"}, "provenance": ["a test"], "warnings": [hostile]}
-    document = recommendation_page("bench", goal, rows, "first is best", **more)
-    assert document == recommendation_page("bench", goal, rows, "first is best", **more)
+    cores = Binding("cores", {}, {}, "cores, all of the time")
+    rows = (
+        ranked(1, "first", Interval(1.0, 0.9, 1.2), 2 * GIB, binding=cores, draws=(1.0, 1.1)),
+        ranked(2, hostile, Interval(1.5, math.nan, math.nan), GIB, worse_frac=0.5, probability=0.9),
+        ranked(3, "beaten", Interval(2.0, 1.5, 2.5), 3 * GIB, worse_frac=1.0, probability=1.0),
+    )
+    broken, sources = (InfeasiblePlan(hostile, "family", "needs 9 GiB"),), {"provenance": ("a test",), "warnings": (hostile,)}
+    ranking = Ranking("ttft-p95", "ttft_p95_s", False, rows, broken, **sources)
+    document = recommendation_page("bench", ranking)
+    assert document == recommendation_page("bench", ranking)
     found = Reader(document.decode())
     assert "script" not in {tag for tag, _ in found.tags}
-    for word in ("Recommendation: first on bench", "first is best", "1.00 s", "50.0 %", "90.0 %", "cores", "needs 9 GiB"):
+    assert "<script" not in ranking_fragment(ranking)
+    words = (
+        "Recommendation: first on bench",
+        "Recommended: first",
+        "1.00 s",
+        "50.0 %",
+        "90.0 %",
+        "cores, all of the time",
+        "needs 9 GiB",
+    )
+    for word in words:
         assert word in found.text, word
-    assert found.text.count(hostile) >= 4
+    assert found.text.count(hostile) >= 3
     assert [tag for tag, _ in found.tags].count("img") == 1
-    many = [RankedRow(f"plan {number}", Interval(1.0, 1.0, 1.0), GIB) for number in range(103)]
-    assert "3 more plans keep the limits" in Reader(recommendation_page("bench", goal, many, "").decode()).text
+    many = replace(ranking, ranked=tuple(ranked(n, f"plan {n}", Interval(1.0, 1.0, 1.0), GIB) for n in range(1, 104)))
+    assert "3 more are not listed" in Reader(recommendation_page("bench", many).decode()).text
+    unknown = replace(ranking, ranked=(ranked(1, "only", Interval(math.nan, math.nan, math.nan), GIB),))
+    assert "What memory buys" not in Reader(recommendation_page("bench", unknown).decode()).text
 
 
 def test_a_picture_with_too_many_lines_becomes_pixels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,8 +176,18 @@ def test_curves_have_a_panel_per_metric_that_is_known_and_mark_the_knee() -> Non
     assert not any(text.startswith("knee") for text in texts(curve_picture([curve(knee=None)], "users", "Load")))
     both = texts(curve_picture([curve(), curve("sequential", 3.0)], "users", "Load"))
     assert {"time to first token, p95", "parallel, knee 0.5", "sequential, knee 0.5"} <= set(both)
-    with pytest.raises(InputError, match="two points"):
-        curve_picture([Curve("one", curve().points[:1])], "users", "Load")
+    assert "time to first token" in texts(curve_picture([Curve("one", curve().points[:1])], "users", "Load"))
+    named = texts(
+        curve_picture(
+            [Curve("one", (Point(0, curve().points[0].metrics), Point(1, curve().points[1].metrics)))],
+            "type",
+            "Load",
+            words=["q4_0", "q8_0"],
+        )
+    )
+    assert {"q4_0", "q8_0"} <= set(named)
+    with pytest.raises(InputError, match="no curve"):
+        curve_picture([Curve("one", (Point(1.0, {}),))], "users", "Load")
     with pytest.raises(InputError, match="ttft_p50_s"):
         curve_picture([curve()], "users", "Load", ["speed"])
 
