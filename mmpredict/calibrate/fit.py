@@ -84,8 +84,8 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
 
 
 def _machine_spread(rows: Sequence[Measurement]) -> float:
-    """Spread of a run's speed: over minutes, as far as rounds were apart, of which the mean is off by a part itself; and over hours,
-    which a calibration cannot see."""
+    """Spread of a run's speed: over minutes, as far as rounds were apart, and the mean over them is off by a part of that itself;
+    and over hours, which a calibration cannot see."""
     spread = drift_spread(rows)
     rounds = 1 + max((int(row.number(ROUND)) for row in rows if ROUND in row.values), default=0)
     minutes = MINUTES_SPREAD if spread is None else spread * math.sqrt(1 + 1 / rounds)
