@@ -15,7 +15,7 @@ from mmpredict.cost.coefficients import read_coefficients
 from mmpredict.demo import demo_scenario
 from mmpredict.simulation.run import simulate
 
-COEFFICIENTS = next((Path(__file__).parent.parent / "calibration" / "coefficients").glob("*/xllamacpp-*.json"))
+COEFFICIENTS = min((Path(__file__).parent.parent / "calibration" / "coefficients").glob("*/xllamacpp-*.json"))
 MEMORY_BYTES = 16 * 1024**3
 
 

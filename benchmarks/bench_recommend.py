@@ -21,7 +21,7 @@ from mmpredict.demo import demo_scenario
 from mmpredict.planning.space import FAMILIES
 from mmpredict.scenario import RequestSection, Scenario
 
-COEFFICIENTS = next((Path(__file__).parent.parent / "calibration" / "coefficients").glob("*/xllamacpp-*.json"))
+COEFFICIENTS = min((Path(__file__).parent.parent / "calibration" / "coefficients").glob("*/xllamacpp-*.json"))
 MODELS = (
     "synthetic:qwen2.5-0.5b@q8_0",
     "synthetic:smollm2-360m@q4_0",

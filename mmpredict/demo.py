@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmpredict.answers import Validation
@@ -33,6 +33,7 @@ MODELS = ("synthetic:qwen2.5-0.5b@q8_0", "synthetic:smollm2-360m@q4_0", "synthet
 _REQUESTS = ((0, 96, 24), (1, 160, 24), (2, 192, 32), (0, 128, 16), (1, 96, 32), (2, 128, 24))  # model, prompt, output tokens
 _TYPES = ("q8_0", "q4_0", "q4_k", "q5_0")  # those that the three models hold
 _STRATEGIES = ("sequential", "parallel-divided", "parallel-yielding", "batched", "parallel")
+_CALIBRATION_S = 180.0  # after the first round, which takes some two minutes on two cores
 _LIMIT_S = 150.0  # an oversubscribed run may take a minute; past this it is cut off, and the table says so
 
 
@@ -98,7 +99,7 @@ def _calibrated(output: Path, measured_on: str, reuse: bool, report: Callable[[s
             return load_coefficients(profile, engine_build())
         except NotCalibratedError:
             pass
-    calibration = Calibration(profile, measured_on, Protocol.named("quick", _TYPES))
+    calibration = Calibration(profile, measured_on, replace(Protocol.named("quick", _TYPES), limit_s=_CALIBRATION_S))
     _, rows = calibration.run(
         lambda label, fraction: report("calibrating this machine", label, fraction), output / "measurements.jsonl"
     )

@@ -26,8 +26,8 @@ from mmpredict.models.cache import CacheOptions
 from mmpredict.models.spec import ModelSpec
 
 MODEL_SPREAD_FLOOR = 0.05  # no fit is trusted closer than this from one model to another
-MACHINE_SPREAD = 0.05  # drift of a machine's speed over minutes, where there was only one round to see it in
-MACHINE_SPREAD_FLOOR = 0.03  # rounds of one calibration are minutes apart; what is predicted may run hours later
+MINUTES_SPREAD = 0.05  # drift of a machine's speed over minutes, where there was only one round to see it in
+HOURS_SPREAD = 0.05  # from one calibration to the next: 4 to 7 % within hours on two virtual machines (docs/accuracy.md)
 COMPANY_SPREAD_FLOOR = 0.05
 MEMORY_SPREAD_FLOOR = 0.02
 SPINNING_SPREAD_FLOOR = 0.35  # a factor of two between repeats of the same run is usual (physics notes in docs/design.md)
@@ -84,12 +84,12 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
 
 
 def _machine_spread(rows: Sequence[Measurement]) -> float:
-    """Spread of a run's speed: rounds were as far apart, and the median over them is off by a part of that itself."""
+    """Spread of a run's speed: over minutes, as far as rounds were apart, and the mean over them is off by a part of that itself;
+    and over hours, which a calibration cannot see."""
     spread = drift_spread(rows)
-    if spread is None:
-        return MACHINE_SPREAD
-    rounds = 1 + max(int(row.number(ROUND)) for row in rows if ROUND in row.values)
-    return max(MACHINE_SPREAD_FLOOR, spread * math.sqrt(1 + 1 / rounds))
+    rounds = 1 + max((int(row.number(ROUND)) for row in rows if ROUND in row.values), default=0)
+    minutes = MINUTES_SPREAD if spread is None else spread * math.sqrt(1 + 1 / rounds)
+    return math.hypot(HOURS_SPREAD, minutes)
 
 
 def _require_kinds(rows: Sequence[Measurement], cores: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mmpredict.calibrate import fit_steps as stepping
-from mmpredict.calibrate.fit import MACHINE_SPREAD, MACHINE_SPREAD_FLOOR, MODEL_SPREAD_FLOOR, fit
+from mmpredict.calibrate.fit import HOURS_SPREAD, MINUTES_SPREAD, MODEL_SPREAD_FLOOR, fit
 from mmpredict.calibrate.fit_steps import (
     BANDWIDTH_CANDIDATES_BYTES_PER_S,
     CACHE_CANDIDATES_BYTES,
@@ -381,7 +381,7 @@ def test_rounds_that_are_apart_widen_the_machines_spread(rows: list[Measurement]
 
     rest = [row for row in rows if row.kind not in ("prefill", "decode")]
     steady = fit(HEADER, [row for number in range(3) for row in round_at(number, 1.0)] + rest, SPECS)
-    assert steady.machine_log_spread == MACHINE_SPREAD_FLOOR
+    assert steady.machine_log_spread == HOURS_SPREAD, "what lies hours apart is not seen"
     apart = fit(HEADER, [row for number, factor in enumerate((1.0, 1.2, 0.8)) for row in round_at(number, factor)] + rest, SPECS)
     assert 0.1 < apart.machine_log_spread < 0.5
     assert apart.steps[2].kernels["q8_0"].weight_s == pytest.approx(steady.steps[2].kernels["q8_0"].weight_s, rel=1e-6), "means"
@@ -390,7 +390,7 @@ def test_rounds_that_are_apart_widen_the_machines_spread(rows: list[Measurement]
 def test_exact_measurements_leave_no_error_but_the_floors(fitted: Coefficients) -> None:
     assert all(value < 1e-3 for value in fitted.errors.values())
     assert fitted.model_log_spread == {"prefill": MODEL_SPREAD_FLOOR, "decode": MODEL_SPREAD_FLOOR}
-    assert fitted.machine_log_spread == MACHINE_SPREAD, "one round cannot show how steady the machine is"
+    assert fitted.machine_log_spread == math.hypot(HOURS_SPREAD, MINUTES_SPREAD), "one round cannot show how steady it is"
 
 
 def test_a_fitted_model_predicts_what_it_was_made_from(fitted: Coefficients, truth: dict[int, StepCoefficients]) -> None:

@@ -66,7 +66,7 @@ def _on(cores: int) -> Any:
     from mmpredict.scenario import Scenario
 
     original = Scenario.plans
-    return lambda self, _: original(self, cores)
+    return lambda self, _, task=None: original(self, cores, task)
 
 
 def test_runs_of_one_machine_give_the_rates_that_ship(tmp_path: Path) -> None:
