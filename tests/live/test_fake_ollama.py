@@ -188,11 +188,10 @@ def test_a_request_that_is_given_up_frees_its_seat(url: str) -> None:
     with OllamaClient(url) as client:
         client.load(TAG, LOADED)
         with pytest.raises(RequestFailure, match="timeout"):
-            client.stream(TAG, " woman", 400, 0.2, LOADED)
-        threading.Timer(0.3, client.abandon).start()
+            client.stream(TAG, " woman", 400, 0.005, LOADED)
         for _ in range(2):  # one that is under way, and one that comes too late
             with pytest.raises(RequestFailure) as caught:
-                client.stream(TAG, " a b c", 400, 30.0, LOADED)
+                client.stream(TAG, " a b c", 400, 30.0, LOADED, on_token=lambda _: client.abandon())
             assert caught.value.reason in (FailureReason.SERVER_DIED, FailureReason.NETWORK)
     with OllamaClient(url) as client:
         assert client.stream(TAG, " man", 1, 30.0, LOADED).output_tokens == 1
