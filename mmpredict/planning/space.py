@@ -83,7 +83,7 @@ def candidates(space: Space, task: Task, serving: Serving | None = None) -> list
         "sequential": _sequential,
         "parallel": _parallel,
         "batched": _batched,
-        "split": _split,
+        "split": lambda t: _split(space, t),
         "swap": lambda t: _served(t, "swap", [({}, SwapServing())]),
         "pool": lambda t: _served(t, "pool", [({}, PoolServing(budget_bytes=t.memory_bytes))]),
         "ollama": lambda t: _served(t, "ollama", _ollama(space)),
@@ -177,7 +177,8 @@ def _partitions(task: Task) -> list[Partition]:
     return list(dict.fromkeys(ordered))
 
 
-def _split(task: Task) -> Iterator[Candidate]:
+def _split(space: Space, task: Task) -> Iterator[Candidate]:
+    """Models on the CPU or the GPU; one model divided between both, which no run has validated, only in a thorough search."""
     if not task.gpu_layers:
         return
     most, short = dict(task.gpu_layers), short_names(task.models)
@@ -191,6 +192,8 @@ def _split(task: Task) -> Iterator[Candidate]:
         layers = {model: 0 if model in on_cpu else most[model] for model in task.models}
         told = "all models" if len(on_cpu) == len(task.models) else ", ".join(short[model] for model in on_cpu)
         yield Candidate(placed("split", layers, task), {"cpu": f"{told} on the CPU"})
+    if not space.thorough:
+        return
     for model in task.models if len(task.models) <= ALL_PLACEMENTS else shortest_first(task)[-1:]:
         for share in GPU_SHARES:
             layers = {**most, model: round(share * most[model])}
