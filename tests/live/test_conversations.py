@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_execute import MEMORY_BYTES, SEEN, UNSEEN, plan_of, specs
+from real_plans import MEMORY_BYTES, SEEN, UNSEEN, plan_of, specs
 
 from mmpredict.live.execute import execute_plan
 from mmpredict.models.spec import ModelSpec

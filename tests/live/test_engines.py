@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from engines import KINDS, engine
-from test_execute import MEMORY_BYTES
+from real_plans import MEMORY_BYTES
 
 from mmpredict.live.engine import Engine
 from mmpredict.live.execute import execute_plan

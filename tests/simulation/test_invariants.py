@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_run import MODELS, run
+from small_plans import MODELS, run
 
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.results.columns import RequestRow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_run import AT_ONCE, BUSY, MODELS, SPECS, predict, run
+from small_plans import AT_ONCE, BUSY, MODELS, SPECS, predict, run
 
 from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients

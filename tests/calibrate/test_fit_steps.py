@@ -1,0 +1,128 @@
+"""A fit of steps gives back the numbers that invented measurements were made from, and models that it has never seen."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from made_steps import (
+    CORES,
+    PROTOCOL,
+    SPECS,
+    UNSEEN,
+    WORK,
+    errors_on_unseen,
+    measure_steps,
+    prefill,
+    truth,
+)
+
+from mmpredict.calibrate.fit_steps import (
+    SATURATED_TOKENS,
+    fit_steps,
+    leave_one_model_out,
+    step_observations,
+)
+from mmpredict.calibrate.measurement import Measurement
+from mmpredict.calibrate.protocol import thread_counts
+from mmpredict.cost.coefficients import StepCoefficients
+from mmpredict.cost.step import (
+    EXPERTS,
+    StepCost,
+    kernel_weight_s,
+)
+from mmpredict.errors import NotCalibratedError
+from mmpredict.simulation.plan import YIELDING_SPINCOUNT
+
+__all__ = ["truth"]  # a fixture, which pytest finds by its name
+
+
+@pytest.mark.parametrize("threads", thread_counts(CORES))
+def test_unseen_models_are_recovered_from_exact_measurements(truth: dict[int, StepCoefficients], threads: int) -> None:
+    observations = step_observations(measure_steps(truth, 0.0, 1), SPECS, threads)
+    errors = dict(errors_on_unseen(fit_steps(observations), truth[threads]))
+    assert len(errors) == len(UNSEEN) * (len(WORK) + 5)
+    assert {what: error for what, error in errors.items() if abs(error) > 0.01} == {}
+
+
+def test_unseen_models_are_recovered_from_noisy_measurements(truth: dict[int, StepCoefficients]) -> None:
+    observations = step_observations(measure_steps(truth, 0.03, PROTOCOL.rounds), SPECS, CORES)
+    errors = dict(errors_on_unseen(fit_steps(observations), truth[CORES]))
+    assert {what: error for what, error in errors.items() if abs(error) > 0.10} == {}
+    assert float(np.median(np.abs(list(errors.values())))) < 0.03
+
+
+def test_every_coefficient_is_recovered_from_exact_measurements(truth: dict[int, StepCoefficients]) -> None:
+    found = fit_steps(step_observations(measure_steps(truth, 0.0, 1), SPECS, CORES))
+    exact = truth[CORES]
+    for name in StepCoefficients.model_fields:
+        if name != "kernels":
+            assert getattr(found, name) == pytest.approx(getattr(exact, name), rel=1e-3), name
+    for weight_type, kernel in found.kernels.items():
+        true = exact.kernels[weight_type.removesuffix(EXPERTS)]
+        assert kernel.batch_tokens[-1] <= SATURATED_TOKENS
+        expected = [kernel_weight_s(true, tokens) for tokens in kernel.batch_tokens]
+        assert kernel.weight_s == pytest.approx(expected, rel=1e-3), weight_type
+
+
+def test_exact_measurements_have_tight_bounds_and_noisy_ones_wider(truth: dict[int, StepCoefficients]) -> None:
+    def width(noise_frac: float) -> float:
+        observations = step_observations(measure_steps(truth, noise_frac, 1), SPECS, CORES)
+        kernels = fit_steps(observations).kernels.values()
+        return float(
+            np.median(
+                [high / max(low, 1e-30) - 1 for k in kernels for low, high in zip(k.weight_low_s, k.weight_high_s, strict=True)]
+            )
+        )
+
+    assert width(0.0) < 1e-3
+    assert 0.01 < width(0.03) < 0.3
+
+
+def test_the_same_seed_gives_the_same_fit(truth: dict[int, StepCoefficients]) -> None:
+    observations = step_observations(measure_steps(truth, 0.03, 1), SPECS, 1)
+    assert fit_steps(observations, seed=1) == fit_steps(list(observations), seed=1) != fit_steps(observations, seed=2)
+
+
+def test_a_number_of_tokens_that_hardly_occurs_is_held_between_its_neighbours(truth: dict[int, StepCoefficients]) -> None:
+    """A prompt of 520 tokens ends with a piece of 8, whose time is lost in the noise of the whole."""
+    name = "synthetic:probe-narrow@q4_0"
+    own, random = truth[1], np.random.default_rng(7)
+    rows = []
+    for model in (name, "synthetic:probe-wide@q4_0", "synthetic:probe-deep@q4_0"):
+        for tokens in (2, 32, 64, 520):
+            duration_s = StepCost(own).duration_s(prefill(SPECS[model], tokens)) * float(1 + 0.05 * random.standard_normal())
+            rows.append(Measurement("prefill", model, 1, None, {"tokens": tokens, "duration_s": duration_s}))
+    kernel = fit_steps(step_observations(rows, SPECS, 1)).kernels["q4_0"]
+    assert kernel.batch_tokens == (1, 2, 8, 32, 64, 128)
+    assert sorted(kernel.weight_s) == list(kernel.weight_s)
+    true = kernel_weight_s(own.kernels["q4_0"], 64)
+    assert kernel.weight_s[4] == pytest.approx(true, rel=0.2)
+
+
+def test_leaving_a_model_out_leaves_no_error_when_the_equation_holds(truth: dict[int, StepCoefficients]) -> None:
+    errors = leave_one_model_out(step_observations(measure_steps(truth, 0.0, 1), SPECS, CORES))
+    shapes = 4 * len(PROTOCOL.shape_types)  # the other types are measured on one model only
+    assert len(errors["decode"]) > shapes and len(errors["prefill"]) > shapes
+    assert max(map(abs, errors["prefill"] + errors["decode"])) < 0.01
+
+
+def test_leaving_a_model_out_shows_the_noise(truth: dict[int, StepCoefficients]) -> None:
+    errors = leave_one_model_out(step_observations(measure_steps(truth, 0.03, 1), SPECS, CORES))
+    spread = math.sqrt(float(np.mean(np.square(errors["decode"]))))
+    assert 0.01 < spread < 0.15
+
+
+def test_repeats_become_their_mean_without_outliers_and_other_rules_are_left_out() -> None:
+    name = PROTOCOL.models[0]
+    rows = [Measurement("prefill", name, 2, None, {"tokens": 8, "duration_s": value}) for value in (9.0, 1.5, 2.0)]
+    rows.append(Measurement("prefill", name, 2, YIELDING_SPINCOUNT, {"tokens": 8, "duration_s": 0.1}))
+    rows.append(Measurement("prefill", name, 1, None, {"tokens": 8, "duration_s": 100.0}))
+    assert [observation.duration_s for observation in step_observations(rows, SPECS, 2)] == pytest.approx([6.5 / 3])
+
+
+def test_too_few_steps_are_refused() -> None:
+    row = Measurement("prefill", PROTOCOL.models[0], 2, None, {"tokens": 8, "duration_s": 1.0})
+    with pytest.raises(NotCalibratedError, match="1 step measurements are too few to fit"):
+        fit_steps(step_observations([row], SPECS, 2))
