@@ -10,7 +10,7 @@ import numpy as np
 
 from mmpredict.calibrate.fit_steps import MASKED_CORE_S, fit_steps, leave_one_model_out, step_observations
 from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement, of_kind
-from mmpredict.calibrate.repeats import drift_spread
+from mmpredict.calibrate.repeats import condition_of, drift_spread, duration_s
 from mmpredict.cost.coefficients import (
     Coefficients,
     ContentionCoefficients,
@@ -118,13 +118,12 @@ def _root_mean_square(values: Sequence[float]) -> float:
 def _yielding_price(rows: Sequence[Measurement], threads: int) -> dict[str, float]:
     """Time with the yielding waiting rule ÷ time with the default, over equal measurements; at least 1."""
     price = {}
-    for phase, names in (("prefill", ("tokens",)), ("decode", ("sequences", "depth"))):
+    for phase in ("prefill", "decode"):
         times: dict[bool, dict[tuple[Any, ...], list[float]]] = {True: {}, False: {}}
         for row in rows:
             if row.kind == phase and row.threads == threads and float(row.values.get(MASKED_CELLS, 0)) < MANY_MASKED:
-                per_step = row.number("duration_s") / row.number("steps") if phase == "decode" else row.number("duration_s")
-                condition = (row.model, *(row.values[name] for name in names))
-                times[row.spincount is not None].setdefault(condition, []).append(per_step)
+                _, size, depth, _ = condition_of(row)
+                times[row.spincount is not None].setdefault((row.model, size, depth), []).append(duration_s(row))
         ratios = [np.median(found) / np.median(times[False][key]) for key, found in times[True].items() if key in times[False]]
         price[phase] = max(1.0, float(np.median(ratios))) if ratios else 1.0
     return price

@@ -2,10 +2,10 @@
 
 Cache size and bandwidth are taken from a grid, the best is kept. For each candidate the equation is linear in all other
 coefficients once it is known which weights wait for memory, and none of them can be negative: non-negative least squares in
-relative error, ``min Σ ((A x + b − t) / t)²``, repeated until that set is settled. A step of more tokens cannot be quicker, so what
-is solved for are the increases from one number of tokens to the next: a number that hardly occurs is then held between its
-neighbours. One fit per number of threads. Bounds come from refitting to resampled residuals (bootstrap); the error from one model
-to another from leaving each model out in turn.
+relative error, ``min Σ ((A x + b − t) / t)²``, repeated until that set is settled; large errors then weigh less, by the Huber
+function. A step of more tokens cannot be quicker, so what is solved for are the increases from one number of tokens to the next: a
+number that hardly occurs is then held between its neighbours. One fit per number of threads. Bounds come from refits to resampled
+residuals (bootstrap); the error from one model to another from leaving each model out in turn.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ BANDWIDTH_CANDIDATES_BYTES_PER_S = tuple(4e9 * 1.15**power for power in range(40
 SATURATED_TOKENS = 128  # from here on a multiplication takes time in proportion to its tokens
 INDIFFERENT_FRAC = 0.02  # residuals that differ by less explain the measurements equally well
 INDIFFERENT_ERROR = 1e-12
-OUTLIER = 1.5
-HUBER = 1.5
-HUBER_ROUNDS = 4
+OUTLIER = 1.5  # a step that a neighbour delays is part of what runs take, a stall of the whole machine is not [1]
+HUBER = 1.5  # spreads; of errors that are normal after all, 96 % of the information is kept [1]
+HUBER_ROUNDS = 4  # which errors are large settles in two or three
 ROOFLINE_ROUNDS = 4  # which weights wait for memory settles in two or three
 _COLUMNS = {
     "layer_s": "layers",

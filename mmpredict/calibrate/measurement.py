@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, get_args
 
 from mmpredict.errors import FileFormatError, InputError, StorageError
+from mmpredict.saving import make_directory, save
 
 Kind = Literal["prefill", "decode", "request", "load", "unload", "memory", "company", "stacked"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -64,6 +65,7 @@ class MeasurementLog:
     Args:
         path: JSON Lines file; created with its directory, replaced when it exists.
         header: description of the run, written as the first line.
+        finished: stretches of an earlier run with their measurements, which are written next.
 
     Attributes:
         rows: what the file holds.
@@ -73,16 +75,19 @@ class MeasurementLog:
         StorageError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], finished: Sequence[tuple[str, list[Measurement]]] = ()) -> None:
         self.path = path
-        self.rows: list[Measurement] = []
-        self.done: set[str] = set()
+        self.rows = [row for _, rows in finished for row in rows]
+        self.done = {key for key, _ in finished}
+        lines: list[dict[str, Any]] = [{"header": header}]
+        for key, rows in finished:
+            lines += [*map(asdict, rows), {FINISHED: key}]
+        make_directory(path.parent)
+        save("".join(map(_line, lines)).encode(), path)  # at once: what is kept of an earlier run is never away from the disk
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[str] = path.open("w", encoding="utf-8")
+            self._file: IO[str] = path.open("a", encoding="utf-8")
         except OSError as error:
             raise StorageError(f"cannot write measurements to {path}: {error.strerror}") from error
-        self._write({"header": header})
 
     @classmethod
     def resumed(cls, path: Path, header: dict[str, Any]) -> MeasurementLog:
@@ -96,17 +101,12 @@ class MeasurementLog:
         if not path.exists():
             raise InputError(f"there is no interrupted calibration to continue ({path}); begin one without --resume")
         earlier = _read(path)
-        for key in ("machine", "engine", "cores", "protocol"):
+        for key in ("machine", "engine", "cores", "protocol", "types"):
             if earlier.header.get(key) != header.get(key):
                 raise InputError(
                     f"{path} is of {key} {earlier.header.get(key)!r}, this is {header.get(key)!r}; begin again without --resume"
                 )
-        log = cls(path, earlier.header)
-        for key, rows in earlier.finished:
-            for row in rows:
-                log.add(row)
-            log.finish(key)
-        return log
+        return cls(path, earlier.header, earlier.finished)
 
     def finish(self, key: str) -> None:
         """Note that a stretch of work, all of whose measurements were added, is done."""
@@ -120,7 +120,7 @@ class MeasurementLog:
 
     def _write(self, data: dict[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(data, sort_keys=True) + "\n")
+            self._file.write(_line(data))
             self._file.flush()
         except OSError as error:
             raise StorageError(f"cannot write measurements to {self.path}: {error.strerror}") from error
@@ -175,6 +175,10 @@ def _read(path: Path) -> _Content:
                 break
             raise FileFormatError(f"{path}, line {number}: not a measurement ({error})") from error
     return content
+
+
+def _line(data: dict[str, Any]) -> str:
+    return json.dumps(data, sort_keys=True) + "\n"
 
 
 def _measurement(data: dict[str, Any]) -> Measurement:

@@ -19,7 +19,7 @@ DEVIATION_OF_MEDIAN = 1.4826  # standard deviation ÷ median absolute deviation,
 MEDIAN_OF_MEAN = 1.2533  # standard error of a median ÷ that of a mean, of a normal distribution
 LEVEL = 0.9  # quantile of Student's t at the end of an 80 % interval
 MASKED_STEP = 100  # numbers of masked cells that differ by less belong to repeats of one measurement [tokens]
-
+UNSETTLED_FRAC = 0.1  # part of a server's conditions that may stay unsettled: a machine with neighbours never settles all [1]
 DEPTH_STEP = 64  # likewise: sequences do not begin at the same step in every repeat [tokens]
 
 Server = tuple[str, int, int | None]
@@ -53,17 +53,17 @@ def halfwidth_frac(durations_s: Sequence[float]) -> float:
 
 
 def unsettled(rows: Iterable[Measurement], narrow_frac: float) -> set[Server]:
-    """Servers of which more than a tenth of the conditions have repeats that are further apart than ``narrow_frac`` allows."""
+    """Servers of which more than ``UNSETTLED_FRAC`` of the conditions have repeats further apart than ``narrow_frac`` allows."""
     found: dict[Server, list[bool]] = defaultdict(list)
     for (server, _), rounds in _by_round(rows).items():
         found[server].append(halfwidth_frac([value for values in rounds.values() for value in values]) > narrow_frac)
-    return {server for server, wide in found.items() if sum(wide) > 0.1 * len(wide)}
+    return {server for server, wide in found.items() if sum(wide) > UNSETTLED_FRAC * len(wide)}
 
 
 def drifts(rows: Iterable[Measurement]) -> dict[Server, dict[int, float]]:
     """How much slower each server was in each round than in the middle of its rounds, as a logarithm.
 
-    Conditions that were measured in every round of their server count; what they share is the machine's, not theirs.
+    Conditions that were measured in two rounds or more count; what those of one server share is the machine's, not theirs.
     """
     shifts: dict[Server, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for (server, _), rounds in _by_round(rows).items():

@@ -52,6 +52,7 @@ class Calibration:
             "measured_on": measured_on,
             "description": profile.description,
             "protocol": self.protocol.name,
+            "types": ",".join(self.protocol.weight_types),
         }
         self._seed = seed
         self.specs: dict[str, ModelSpec] = {name: resolve(name) for name in self.protocol.models}

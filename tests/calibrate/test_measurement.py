@@ -92,7 +92,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot write measurements to"):
+    with pytest.raises(StorageError, match="cannot make the directory"):
         MeasurementLog(tmp_path / "file" / "rows.jsonl", HEADER)
 
 
