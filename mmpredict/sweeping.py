@@ -7,7 +7,7 @@ at a time: the queue then grows with the workload, and times say how long it was
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,23 +18,19 @@ from mmpredict.costing import Costing
 from mmpredict.errors import DoesNotFitError, InputError
 from mmpredict.planning.candidate import Candidate
 from mmpredict.planning.evaluate import Evaluator
-from mmpredict.planning.explore import spread
+from mmpredict.planning.explore import Progress, in_parallel, spread
 from mmpredict.planning.knee import knee_of
-from mmpredict.results.prediction import INTERVAL_LEVEL, Interval
+from mmpredict.results.prediction import interval_of
 from mmpredict.results.records import Records
 from mmpredict.results.sweep import SWEPT, Knee, Sweep, SweepPoint
 from mmpredict.scenario import Scenario
 from mmpredict.simulation.plan import Plan
-from mmpredict.simulation.repeat import PARALLEL_REQUESTS
 
 DRAWS = 10
 """Simulations behind the bounds of a point, if nobody says otherwise."""
 BACKLOG_FRAC = 0.1
 KNEE_METRICS = ("ttft_p95_s", "latency_p95_s")
 """What a knee is looked for in; the first that has one counts."""
-
-Progress = Callable[[str, float], None]
-"""(what is happening, fraction done)."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def sweep_over(
     tasks = [(key, setting, draws, seed) for setting in settings]
     requests = sum((draws + 1) * len(setting.plans) * len(setting.scenario.workload().requests) for setting in settings)
     found: list[list[SweepPoint]] = []
-    if requests >= PARALLEL_REQUESTS if workers is None else workers > 1:
+    if in_parallel(requests, workers):
         found = spread(points_at, tasks, workers)
     else:
         for number, task in enumerate(tasks):
@@ -100,7 +96,7 @@ def points_at(key: str, setting: Setting, draws: int, seed: int) -> list[SweepPo
     for plan in setting.plans:
         candidate = Candidate(plan)
         try:
-            records = evaluator.run(candidate)
+            records = _fitting(evaluator, candidate)
         except (DoesNotFitError, InputError) as error:
             found.append(SweepPoint(key, setting.value, plan.strategy, {}, reason=str(error)))
             continue
@@ -108,8 +104,8 @@ def points_at(key: str, setting: Setting, draws: int, seed: int) -> list[SweepPo
         luck = [evaluator.outcome(candidate, Draw(seed, number)) for number in range(draws)]
         metrics = {}
         for name in SWEPT:
-            values = [_metric(outcome.metrics, name, len(ground.workload.requests)) for outcome in (median, *luck)]
-            metrics[name] = _interval(values)
+            once, *drawn = [_metric(outcome.metrics, name, len(ground.workload.requests)) for outcome in (median, *luck)]
+            metrics[name] = interval_of(np.array(drawn), once=once)
         waits = any(request.after for request in ground.workload.requests)
         offered = math.nan if waits else _offered_per_s([request.arrival_s for request in ground.workload.requests])
         found.append(
@@ -118,6 +114,14 @@ def points_at(key: str, setting: Setting, draws: int, seed: int) -> list[SweepPo
             )
         )
     return found
+
+
+def _fitting(evaluator: Evaluator, candidate: Candidate) -> Records:
+    """The median run of a plan that fits; servers on demand run in any case, and what does not fit fails."""
+    look = evaluator.look(candidate)
+    if look.too_large and not candidate.plan.on_demand:
+        raise DoesNotFitError(look.reason)
+    return evaluator.run(candidate)
 
 
 def is_saturated(records: Records, plan: Plan) -> bool:
@@ -133,17 +137,6 @@ def is_saturated(records: Records, plan: Plan) -> bool:
 
 def _metric(metrics: Mapping[str, float], name: str, requests: int) -> float:
     return requests / metrics["makespan_s"] if name == "requests_per_s" else metrics[name]
-
-
-def _interval(values: Sequence[float]) -> Interval:
-    """The median run's value first, then those of the draws."""
-    drawn = np.array(values[1:])
-    drawn = drawn[~np.isnan(drawn)]
-    if not len(drawn):
-        return Interval(values[0], math.nan, math.nan)
-    outer = (1.0 - INTERVAL_LEVEL) / 2 * 100
-    low, middle, high = np.percentile(drawn, [outer, 50, 100 - outer])
-    return Interval(float(middle), float(low), float(high))
 
 
 def _offered_per_s(arrivals_s: Sequence[float]) -> float:

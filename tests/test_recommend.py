@@ -91,6 +91,19 @@ def test_limits(question: Scenario, coefficients: Coefficients) -> None:
             assert all(sum(plan.instance(name).threads for name in stage.instances) <= 2 for stage in plan.stages)
 
 
+def test_with_less_memory_the_best_plan_that_fits_is_found_however_far_down_it_is(
+    question: Scenario, coefficients: Coefficients
+) -> None:
+    given = {"coefficients": coefficients, "families": ["sequential", "parallel"], "thorough": True}
+    free = recommend(question, **given, finalists=1, draws=1, sensitivity=False)
+    limit_bytes = 1.01 * max(one.metrics["memory_bytes"].value for one in free.ranking.ranked[:8])
+    ranking = recommend(question, **given, finalists=1, draws=1, max_memory=limit_bytes).ranking
+    fitting = [point for point in ranking.front if point.memory_bytes <= 0.8 * limit_bytes]
+    assert all(one.metrics["memory_bytes"].value > 0.8 * limit_bytes for one in ranking.ranked[:8]) and fitting
+    (less,) = [one for one in ranking.sensitivity if one.change == "less memory"]
+    assert less.best == min(fitting, key=lambda point: point.goal).name and less.flips
+
+
 def test_objectives_and_deadlines(question: Scenario, coefficients: Coefficients) -> None:
     free = recommend(question, coefficients=coefficients, families=["sequential", "parallel"])
     limit_s = sorted(one.metrics["ttft_p95_s"].value for one in free.ranking.ranked)[1]

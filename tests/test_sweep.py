@@ -92,6 +92,16 @@ def test_a_machine_can_be_swept_and_what_does_not_fit_is_said(tmp_path: Path) ->
     assert any("jetson-orin-nano" in line for line in sweep_lines(found))
 
 
+def test_what_does_not_fit_a_calibrated_machine_is_said_too(tmp_path: Path, coefficients: Coefficients) -> None:
+    asked = question(tmp_path)
+    tight = MACHINE.replace("8e9", "9e8").replace("6e9", "5e8")
+    (tmp_path / "bench.toml").write_text(tight)
+    found = sweep(asked, "server.context_tokens", [1024, 65536], draws=0, coefficients=coefficients)
+    assert [bool(point.metrics) for point in found.points] == [True, False]
+    assert found.points[0].metrics["memory_bytes"].value < 5e8
+    assert "of memory, 477 MiB are allowed" in found.points[1].reason
+
+
 def test_the_table_as_a_file(curve: Sweep) -> None:
     rows = list(csv.DictReader(io.StringIO(curve.to_csv())))
     assert [float(row["load[0].rate_per_s"]) for row in rows] == [point.value for point in curve.points]

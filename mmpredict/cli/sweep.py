@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark
-from mmpredict.cli.scenario import AsJson, Hardware, ScenarioFile, Seed
+from mmpredict.cli.scenario import AsJson, Hardware, ScenarioFile, Seed, _write_json
 from mmpredict.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def _write(found: Sweep, document: dict[str, Any], path: Path) -> None:
     if path.suffix.lower() == ".csv":
         save(found.to_csv().encode(), path)
     elif path.suffix.lower() == ".json":
-        save((json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(), path)
+        _write_json(document, path)
     else:
         draw_sweep(found.points, path, found.knees)
     remark(f"written: {path}")

@@ -111,10 +111,14 @@ class Company:
         Raises:
             UnknownNameError: no such strategy.
             DoesNotFitError: a model does not fit, even alone.
-            InputError: see ``Platform.place``.
+            InputError: a strategy that loads models when they are asked for; see ``Platform.place``.
         """
         of_label = {one.label: one for one in self.asked}
         intended = make_plan(strategy, self._ordered(strategy, alone_s or {}), self.platform.cores)
+        if intended.on_demand:
+            raise InputError(
+                f"strategy {strategy!r} loads models when they are asked for, but a batch asks for all at once; use sequential"
+            )
         instances: list[InstancePlan] = []
         groups: list[list[Placed]] = []
         waited_for: dict[str, tuple[str, ...]] = {}

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from mmpredict.compat.contention import StatedContention
 from mmpredict.compat.platform import Placed
-from mmpredict.compat.servers import AdjustedServer, Adjustment
+from mmpredict.compat.servers import Adjustment
 from mmpredict.cost.contention import Contention, Sharing
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.memory import Touched
+from mmpredict.cost.scaled import ScaledServer
 from mmpredict.cost.server_cost import CostSource, MachineCosts, ServerCost
 from mmpredict.errors import MmpredictError
 from mmpredict.models.cache import CacheOptions
@@ -91,7 +92,8 @@ class CompanyCosts:
         if label not in self._source.placed:
             raise MmpredictError(f"{spec.name} is no member of this company; this is a defect")
         made = self._source.placed[label].server(self._draw, self._base)
-        server = AdjustedServer(made, self._source.adjustments[label], self._source.loading)
+        stated = self._source.adjustments[label]
+        server = ScaledServer(made, stated.time, 1.0 if self._source.loading else 0.0, stated.memory)
         server.program_bytes += min(self._source.once_bytes, server.memory.process - server.program_bytes)
         return server
 

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmpredict.compat.company import Company, Played
-from mmpredict.compat.model_config import MEGABYTE
+from mmpredict.compat.model_config import MEGABYTE, MS_PER_S
 from mmpredict.results.records import Records
-
-MS_PER_S = 1e3
 
 
 def total_metrics(company: Company, played: Played) -> dict[str, Any]:

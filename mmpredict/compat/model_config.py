@@ -16,7 +16,7 @@ MAX_NAME = 200
 _KEYS = ("model_name", "model_type", "batch_size", "processor")
 _PROCESSORS = ("cpu", "gpu")
 _LIMITS = ("max_memory", "max_compute")
-MEGABYTE = 1e6
+MEGABYTE, MS_PER_S = 1e6, 1e3
 
 Processor = Literal["cpu", "gpu"]
 

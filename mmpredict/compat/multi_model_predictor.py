@@ -12,8 +12,8 @@ from typing import Any
 from mmpredict.compat.company import Asked, Company, Played
 from mmpredict.compat.contention import read_contention
 from mmpredict.compat.guide_results import contention_factors, execution_schedule, sharing_benefits, total_metrics
-from mmpredict.compat.model_config import ModelConfig, read_configs, read_limits
-from mmpredict.compat.performance_predictor import DRAWS, MS_PER_S, PerformancePredictor
+from mmpredict.compat.model_config import MS_PER_S, ModelConfig, read_configs, read_limits
+from mmpredict.compat.performance_predictor import DRAWS, PerformancePredictor
 from mmpredict.compat.platform import Platform
 from mmpredict.compat.sharing_table import read_sharing
 from mmpredict.compat.supplied import SuppliedPredictor

@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from mmpredict.compat.company import Asked, Company
-from mmpredict.compat.model_config import MEGABYTE, ModelConfig, check_batch, check_processor
+from mmpredict.compat.model_config import MEGABYTE, MS_PER_S, ModelConfig, check_batch, check_processor
 from mmpredict.compat.platform import Platform
 from mmpredict.compat.work import ITEMS, OUTPUT_TOKENS, TEXT_TOKENS, Lengths, check_kind, work_of
 from mmpredict.models.resolve import resolve
 
 DRAWS = 100
-MS_PER_S = 1e3
 
 
 class PerformancePredictor:

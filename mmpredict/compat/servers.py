@@ -1,15 +1,14 @@
-"""Servers whose times or memory somebody else states: a predictor of the user's, or a table of what models share."""
+"""What somebody else states of times and memory: a predictor of the user's, or a table of what models share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mmpredict.cost.contention import Demand, Phase
 from mmpredict.cost.loading import LoadTime
 from mmpredict.cost.memory import MemoryParts
 from mmpredict.cost.prices import StepPrices
-from mmpredict.cost.server_cost import ServerCost
 from mmpredict.models.shape import Kind, Shape
 from mmpredict.models.spec import ModelSpec
 
@@ -42,62 +41,6 @@ class Stated:
 
     latency_s: float
     memory_bytes: float
-
-
-class ScaledPrices(StepPrices):
-    """Prices times a factor."""
-
-    def __init__(self, inner: StepPrices, factor: float) -> None:
-        super().__init__(inner.ubatch_tokens)
-        self._inner, self._factor = inner, factor
-        self.begun_s = factor * inner.begun_s
-        self.masked_cell_s = factor * inner.masked_cell_s
-        self.limits = inner.limits
-        self.decode_cell_s = tuple(factor * price for price in inner.decode_cell_s)
-        self.batch_cell_s = tuple(factor * price for price in inner.batch_cell_s)
-
-    def piece_s(self, start: int, tokens: int) -> float:
-        """See ``StepPrices``."""
-        return self._factor * self._inner.piece_s(start, tokens)
-
-    def _price_decode_pass(self, sequences: int) -> float:
-        return self._factor * self._inner.decode_pass_s(sequences)
-
-    def _price_batch_pass(self, tokens: int, sampled: int) -> float:
-        return self._factor * self._inner.batch_pass_s(tokens, sampled)
-
-
-class AdjustedServer:
-    """A server with stated times and memory; what it asks of the machine is in proportion (see ``ServerCost``).
-
-    Args:
-        inner: as predicted.
-        adjustment: of it.
-        loading: whether its load takes time.
-    """
-
-    def __init__(self, inner: ServerCost, adjustment: Adjustment, loading: bool) -> None:
-        self._inner, self._time, self._loading = inner, adjustment.time, loading
-        self.prices: StepPrices = inner.prices if adjustment.time == 1.0 else ScaledPrices(inner.prices, adjustment.time)
-        self.memory = inner.memory.scaled(adjustment.memory)
-        self.program_bytes = adjustment.memory * inner.program_bytes
-        self.device_bytes = adjustment.memory * inner.device_bytes
-        self.stacked = False
-        self.unload_s = 0.0
-
-    def load_s(self, cold: bool) -> float:
-        """See ``ServerCost``."""
-        return self._inner.load_s(cold) if self._loading else 0.0
-
-    def load_demand(self, solo_s: float, cold: bool) -> Demand:
-        """See ``ServerCost``."""
-        return self._inner.load_demand(solo_s, cold)
-
-    def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
-        """See ``ServerCost``."""
-        self._inner.stacked = self.stacked
-        found = self._inner.demand(phase, solo_s / self._time, passes, sequences)
-        return found if self._time == 1.0 else replace(found, solo_s=solo_s, quantum_s=self._time * found.quantum_s)
 
 
 class _OnePrice(StepPrices):

@@ -8,14 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from mmpredict.compat.company import Asked, Company
-from mmpredict.compat.model_config import MEGABYTE, ModelConfig
+from mmpredict.compat.model_config import MEGABYTE, MS_PER_S, ModelConfig
 from mmpredict.compat.platform import Platform
 from mmpredict.compat.servers import Adjustment, Stated, stated_spec
 from mmpredict.compat.work import Lengths, Work, check_kind, work_of
 from mmpredict.errors import InputError
 from mmpredict.models.resolve import resolve
-
-MS_PER_S = 1e3
 
 
 class SuppliedPredictor:

@@ -80,7 +80,7 @@ class EncoderDecoderServer:
         self.program_bytes = whole.program_bytes
         self.device_bytes = whole.device_bytes
         self.stacked = False
-        self.unload_s = 0.0
+        self.unload_s = whole.unload_s
 
     def load_s(self, cold: bool) -> float:
         """See ``ServerCost``."""
@@ -93,5 +93,4 @@ class EncoderDecoderServer:
     def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
         """See ``ServerCost``."""
         half = self._decoder if phase == "decode" else self._encoder
-        half.stacked = self.stacked
-        return half.demand(phase, solo_s, passes, sequences)
+        return replace(half.demand(phase, solo_s, passes, sequences), stacked=self.stacked)

@@ -17,7 +17,7 @@ from mmpredict.planning.explore import Found, Progress, Search, drawn, search
 from mmpredict.planning.goals import Goal
 from mmpredict.planning.ground import Ground
 from mmpredict.planning.outcome import Outcome
-from mmpredict.results.prediction import INTERVAL_LEVEL, Interval
+from mmpredict.results.prediction import Interval, interval_of
 from mmpredict.results.ranked_plan import (
     FrontPoint,
     InfeasiblePlan,
@@ -32,8 +32,8 @@ CHANGE = 0.2
 """How much something is changed to see whether the answer changes with it [1]."""
 RIVALS = 4
 """Plans that are looked at again where something changes: the best of as many families."""
-LARGER = 8
-"""Plans too large for the memory that are looked at again were there more of it."""
+MEMORIES = 8
+"""Plans that are looked at again with other memory: the best with less of it, those that were too large with more."""
 
 
 @dataclass(frozen=True)
@@ -160,13 +160,7 @@ def _row(one: Found, luck: Sequence[Outcome], goal: Goal, ground: Ground) -> Ran
 
 def _interval(metric: str, one: Found, luck: Sequence[Outcome]) -> Interval:
     """Median and bounds over the draws; the value at the median coefficients alone where nothing was drawn."""
-    values = np.array([outcome.metrics[metric] for outcome in luck])
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return Interval(one.outcome.metrics[metric], math.nan, math.nan)
-    outer = (1.0 - INTERVAL_LEVEL) / 2 * 100
-    low, middle, high = np.percentile(values, [outer, 50, 100 - outer])
-    return Interval(float(middle), float(low), float(high))
+    return interval_of(np.array([outcome.metrics[metric] for outcome in luck]), once=one.outcome.metrics[metric])
 
 
 def _worse_frac(row: RankedPlan, first: RankedPlan, goal: Goal) -> float:
@@ -177,10 +171,10 @@ def _worse_frac(row: RankedPlan, first: RankedPlan, goal: Goal) -> float:
 
 
 def _probability(best: Sequence[float], other: Sequence[float], goal: Goal) -> float:
-    """Share of the draws in which the best is better; a draw in which they are equal counts half."""
+    """Share of the draws in which the best is better; a draw in which they are equal, or both without a value, counts half."""
     if not best or not other:
         return math.nan
-    pairs = [(goal.worth(one), goal.worth(two)) for one, two in zip(best, other, strict=True)]
+    pairs = [tuple(math.inf if math.isnan(one) else goal.worth(one) for one in pair) for pair in zip(best, other, strict=True)]
     return sum(1.0 if one < two else 0.5 if one == two else 0.0 for one, two in pairs) / len(pairs)
 
 
@@ -217,11 +211,11 @@ def _sensitivity(ground: Ground, found: Search, goal: Goal, best: str) -> list[S
         changes += [("requests further apart", more, slower_arrivals(ground, more))]
         changes += [("requests closer together", less, slower_arrivals(ground, less))]
     rows = [_changed(what, factor, other, looked_at, now, goal) for what, factor, other in changes]
-    rows.append(
-        _changed("less memory", less, other_memory(ground, less), [one.candidate for one in found.ranked[:LARGER]], now, goal)
-    )
+    on_front = {point.name for point in _front(found.ranked, goal)}  # it holds the best plan of every limit of memory
+    leaner = [one.candidate for place, one in enumerate(found.ranked) if place < MEMORIES or one.candidate.name in on_front]
+    rows.append(_changed("less memory", less, other_memory(ground, less), leaner, now, goal))
     if found.too_large:
-        rows.append(_changed("more memory", more, other_memory(ground, more), [*looked_at, *found.too_large[:LARGER]], now, goal))
+        rows.append(_changed("more memory", more, other_memory(ground, more), [*looked_at, *found.too_large[:MEMORIES]], now, goal))
     return rows
 
 

@@ -44,6 +44,11 @@ def short_names(models: tuple[str, ...]) -> dict[str, str]:
     return {model: model for model in models} if twice else found
 
 
+def bare_name(model: str) -> str:
+    """Without folders, the ending of a file, and the word ``synthetic``."""
+    return model.removeprefix("synthetic:").replace("\\", "/").rpartition("/")[2].removesuffix(".gguf")
+
+
 def _short(model: str) -> str:
-    name = model.removeprefix("synthetic:").replace("\\", "/").rpartition("/")[2].removesuffix(".gguf")
+    name = bare_name(model)
     return name if len(name) <= SHORT_LETTERS else f"{name[: SHORT_LETTERS - 1]}…"

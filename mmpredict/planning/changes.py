@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mmpredict.cost.contention import Demand, Phase
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.memory import Touched
-from mmpredict.cost.prices import StepPrices
+from mmpredict.cost.scaled import ScaledServer
 from mmpredict.cost.server_cost import CostSource, MachineCosts, ServerCost
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.spec import ModelSpec
@@ -103,59 +102,8 @@ class SlowerCosts:
     ) -> ServerCost:
         """See ``MachineCosts``."""
         server = self._costs.instance(spec, threads, spincount, options, touched, gpu_layers)
-        return SlowerServer(server, self._steps, self._loads)
+        return ScaledServer(server, self._steps, self._loads)
 
     def stacked(self, spinning: Sequence[str]) -> set[str]:
         """See ``MachineCosts``."""
         return self._costs.stacked(spinning)
-
-
-class SlowerServer:
-    """See ``SlowerCosting`` and ``ServerCost``."""
-
-    def __init__(self, server: ServerCost, steps: float, loads: float) -> None:
-        self._server, self._loads = server, loads
-        self.prices: StepPrices = SlowerPrices(server.prices, steps)
-        self.memory, self.program_bytes, self.device_bytes = server.memory, server.program_bytes, server.device_bytes
-        self.stacked, self.unload_s = False, server.unload_s
-
-    def load_s(self, cold: bool) -> float:
-        """See ``ServerCost``."""
-        return self._loads * self._server.load_s(cold)
-
-    def load_demand(self, solo_s: float, cold: bool) -> Demand:
-        """See ``ServerCost``."""
-        return self._server.load_demand(solo_s, cold)
-
-    def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
-        """See ``ServerCost``."""
-        found = self._server.demand(phase, solo_s, passes, sequences)
-        return replace(found, stacked=self.stacked)
-
-
-class SlowerPrices(StepPrices):
-    """Prices times a factor.
-
-    Args:
-        prices: of one server.
-        factor: of all of them [1].
-    """
-
-    def __init__(self, prices: StepPrices, factor: float) -> None:
-        super().__init__(prices.ubatch_tokens)
-        self._prices, self._factor = prices, factor
-        self.begun_s = factor * prices.begun_s
-        self.masked_cell_s = factor * prices.masked_cell_s
-        self.limits = prices.limits
-        self.decode_cell_s = tuple(factor * price for price in prices.decode_cell_s)
-        self.batch_cell_s = tuple(factor * price for price in prices.batch_cell_s)
-
-    def piece_s(self, start: int, tokens: int) -> float:
-        """See ``StepPrices``."""
-        return self._factor * self._prices.piece_s(start, tokens)
-
-    def _price_decode_pass(self, sequences: int) -> float:
-        return self._factor * self._prices.decode_pass_s(sequences)
-
-    def _price_batch_pass(self, tokens: int, sampled: int) -> float:
-        return self._factor * self._prices.batch_pass_s(tokens, sampled)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.memory import Touched
 from mmpredict.cost.server_cost import CostSource, MachineCosts, ServerCost
 from mmpredict.errors import DoesNotFitError, InputError
+from mmpredict.models.spec import ModelSpec
 from mmpredict.planning.bounds import Best, best_case
 from mmpredict.planning.candidate import Candidate
 from mmpredict.planning.goals import Goal
@@ -19,6 +20,7 @@ from mmpredict.simulation.dispatch import assign, check_context, check_order, to
 from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.run import simulate
 from mmpredict.simulation.variants import variants
+from mmpredict.strategy.tensor_sharing import together_bytes
 from mmpredict.units import format_bytes
 from mmpredict.workload.request import Request
 
@@ -72,7 +74,7 @@ class Evaluator:
             return Look(None, 0.0, str(error), too_large=True)
         except InputError as error:
             return Look(None, 0.0, str(error))
-        needed = peak_bytes(plan, servers, self._requests)
+        needed = peak_bytes(plan, servers, self._requests, self.ground.specs[candidate.quantization])
         best = best_case(plan, self._requests, servers, source, self.ground.cold)
         if needed > limits.memory_bytes:
             told = f"needs {format_bytes(needed)} of memory, {format_bytes(limits.memory_bytes)} are allowed"
@@ -137,21 +139,14 @@ class _Known:
     kept: dict[int | None, Kept] = field(default_factory=dict)
 
 
-def peak_bytes(plan: Plan, servers: dict[str, ServerCost], requests: dict[str, list[Request]]) -> float:
+def peak_bytes(
+    plan: Plan, servers: dict[str, ServerCost], requests: dict[str, list[Request]], specs: Mapping[str, ModelSpec]
+) -> float:
     """Memory of the servers that are resident together at some time [bytes]; of servers on demand the largest alone."""
-    if plan.on_demand:
-        return max(together_bytes(plan, [name], servers) for name in servers)
-    served = [list(stage.instances) for stage in plan.stages]
-    used = [names for names in served if any(plan.instance(name).model in requests for name in names)]
-    return max((together_bytes(plan, names, servers) for names in used), default=0.0)
-
-
-def together_bytes(plan: Plan, names: Sequence[str], servers: dict[str, ServerCost]) -> float:
-    """Memory of servers together, of main memory and of a GPU; pages of one file and of the program count once [bytes]."""
-    costs = [servers[name] for name in names]
-    mapped = {plan.instance(name).model: servers[name].memory.mapped for name in names}
-    own = sum(cost.memory.private - cost.program_bytes + cost.device_bytes for cost in costs)
-    return sum(mapped.values()) + own + max((cost.program_bytes for cost in costs), default=0.0)
+    model_of = {one.name: one.model for one in plan.instances}
+    companies: list[tuple[str, ...]] = [(name,) for name in servers] if plan.on_demand else [one.instances for one in plan.stages]
+    used = [names for names in companies if plan.on_demand or any(model_of[name] in requests for name in names)]
+    return max((together_bytes([(specs[model_of[name]].file, servers[name]) for name in names])[0] for names in used), default=0.0)
 
 
 def broken(found: Outcome, ground: Ground) -> str:

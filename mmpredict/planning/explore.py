@@ -125,7 +125,7 @@ def search(
 def outcomes(ground: Ground, candidates: Sequence[Candidate], evaluator: Evaluator, workers: int | None) -> list[Outcome]:
     """Simulate plans at the median, in their order."""
     requests = len(candidates) * len(ground.workload.requests)
-    if not _in_parallel(requests, workers):
+    if not in_parallel(requests, workers):
         return [evaluator.outcome(candidate) for candidate in candidates]
     parts = [candidates[start : start + PART] for start in range(0, len(candidates), PART)]
     return [one for part in spread(_medians, [(ground, part) for part in parts], workers) for one in part]
@@ -136,7 +136,7 @@ def drawn(
 ) -> list[list[Outcome]]:
     """Simulate plans with drawn coefficients: plan → outcome of every draw, the same luck for all plans."""
     requests = draws * len(candidates) * len(ground.workload.requests)
-    if not _in_parallel(requests, workers):
+    if not in_parallel(requests, workers):
         by_draw = [_with_luck(evaluator, candidates, Draw(seed, number)) for number in range(draws)]
     else:
         parts = [range(start, min(start + PART, draws)) for start in range(0, draws, PART)]
@@ -155,7 +155,8 @@ def spread(work: Callable[..., _Result], tasks: Iterable[tuple[Any, ...]], worke
     return list(Parallel(n_jobs=workers or -1)(delayed(work)(*task) for task in tasks))
 
 
-def _in_parallel(requests: int, workers: int | None) -> bool:
+def in_parallel(requests: int, workers: int | None) -> bool:
+    """Whether so many simulated requests go to several processes: as asked for, else where starting them is worth it."""
     return requests >= PARALLEL_REQUESTS if workers is None else workers > 1
 
 

@@ -136,16 +136,16 @@ def _sequential(task: Task) -> Iterator[Candidate]:
 
 def _parallel(task: Task) -> Iterator[Candidate]:
     given = (task.models, task.cores, task.options)
-    yield Candidate(_called(parallel(*given), "parallel"), {"threads": "default"})
+    yield Candidate(parallel(*given), {"threads": "default"})
     if task.gpu_layers:
         return  # they differ in the use of the CPU's cores alone
-    yield Candidate(_called(parallel_divided(*given), "parallel"), {"threads": "threads divided"})
-    yield Candidate(_called(parallel_yielding(*given), "parallel"), {"threads": "yielding"})
+    yield Candidate(replace(parallel_divided(*given), strategy="parallel"), {"threads": "threads divided"})
+    yield Candidate(replace(parallel_yielding(*given), strategy="parallel"), {"threads": "yielding"})
     weighted = _weighted_threads(task)
     if weighted:
         plan = parallel_divided(*given)
         instances = tuple(replace(one, threads=weighted[one.model]) for one in plan.instances)
-        yield Candidate(Plan("parallel", instances, plan.stages), {"threads": "threads by work"})
+        yield Candidate(replace(plan, strategy="parallel", instances=instances), {"threads": "threads by work"})
 
 
 def _batched(task: Task) -> Iterator[Candidate]:
@@ -241,7 +241,7 @@ def _router(task: Task) -> Iterator[tuple[dict[str, str], Serving]]:
 
 def _served(task: Task, family: str, rules: Iterable[tuple[dict[str, str], Serving]]) -> Iterator[Candidate]:
     for told, serving in rules:
-        yield Candidate(_called(on_demand(task.models, task.cores, task.options, serving), family), told)
+        yield Candidate(replace(on_demand(task.models, task.cores, task.options, serving), strategy=family), told)
 
 
 def _weighted_threads(task: Task) -> dict[str, int] | None:
@@ -290,10 +290,6 @@ def stays(plan: Plan, model: str) -> bool:
     if isinstance(serving, OllamaServing):
         return serving.keep_alive_s < 0 and serving.max_loaded_models >= len(plan.instances)
     return len(plan.instances) == 1
-
-
-def _called(plan: Plan, family: str) -> Plan:
-    return Plan(family, plan.instances, plan.stages, plan.serving)
 
 
 def _span(seconds: float) -> str:

@@ -130,10 +130,13 @@ def intervals(summaries: Sequence[Summary], level: float = INTERVAL_LEVEL) -> di
 
 def column_intervals(drawn: NDArray[np.float64], level: float = INTERVAL_LEVEL) -> list[Interval]:
     """Median and central bounds of every column over those draws (rows) that have a value."""
+    return [interval_of(column, level) for column in drawn.T]
+
+
+def interval_of(drawn: NDArray[np.float64], level: float = INTERVAL_LEVEL, once: float = math.nan) -> Interval:
+    """Median and central bounds over those draws that have a value; ``once`` without bounds where none has."""
+    values = drawn[~np.isnan(drawn)]
+    if not len(values):
+        return Interval(once, math.nan, math.nan)
     outer = (1.0 - level) / 2.0 * 100.0
-    found = []
-    for column in drawn.T:
-        values = column[~np.isnan(column)]
-        bounds = np.percentile(values, [50.0, outer, 100.0 - outer]) if len(values) else (math.nan,) * 3
-        found.append(Interval(*(float(value) for value in bounds)))
-    return found
+    return Interval(*(float(value) for value in np.percentile(values, [50.0, outer, 100.0 - outer])))

@@ -91,8 +91,6 @@ def _set(data: Any, parts: Sequence[str | int], value: Value, path: str) -> None
     for depth, part in enumerate(parts):
         _require(place, part, path, parts[:depth])
         if depth < len(parts) - 1:
-            if isinstance(place, tuple):
-                raise InputError(f"key {path!r} cannot be swept")
             if isinstance(place[part], tuple):
                 place[part] = list(place[part])
             place = place[part]
@@ -104,8 +102,8 @@ def _set(data: Any, parts: Sequence[str | int], value: Value, path: str) -> None
 def _require(place: Any, part: str | int, path: str, before: Sequence[str | int]) -> None:
     where = ".".join(map(str, before)) or "the scenario"
     if isinstance(part, int):
-        if not isinstance(place, (list, tuple)) or part >= len(place):
-            count = len(place) if isinstance(place, (list, tuple)) else 0
+        if not isinstance(place, list) or part >= len(place):
+            count = len(place) if isinstance(place, list) else 0
             raise InputError(f"key {path!r}: {where} has {count} entries; they are counted from 0")
     elif not isinstance(place, dict) or part not in place:
         known = ", ".join(sorted(map(str, place))) if isinstance(place, dict) else "none"

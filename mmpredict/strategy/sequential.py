@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mmpredict.simulation.plan import Plan, Stage
 from mmpredict.strategy.options import ServerOptions, require_models
@@ -18,12 +19,12 @@ def sequential(models: Sequence[str], cores: int, options: ServerOptions) -> Pla
 
 def sequential_shortest(task: Task) -> Plan:
     """Models with the least work first: the mean of the latencies is then the least (W. E. Smith, Various optimizers, 1956)."""
-    return _renamed("sequential-shortest", sequential(shortest_first(task), task.cores, task.options))
+    return replace(sequential(shortest_first(task), task.cores, task.options), strategy="sequential-shortest")
 
 
 def sequential_lean(task: Task) -> Plan:
     """Models that need the most memory last, so that files of the others are not dropped from the page cache before their turn."""
-    return _renamed("sequential-lean", sequential(leanest_first(task), task.cores, task.options))
+    return replace(sequential(leanest_first(task), task.cores, task.options), strategy="sequential-lean")
 
 
 def shortest_first(task: Task) -> tuple[str, ...]:
@@ -34,7 +35,3 @@ def shortest_first(task: Task) -> tuple[str, ...]:
 def leanest_first(task: Task) -> tuple[str, ...]:
     """Models by memory, the smallest first; equal ones in the order given."""
     return tuple(sorted(task.models, key=lambda model: task.alone(model).memory_bytes))
-
-
-def _renamed(name: str, plan: Plan) -> Plan:
-    return Plan(name, plan.instances, plan.stages)

@@ -132,7 +132,7 @@ def test_a_limit_of_memory_is_honoured(limit: float, strategy: str) -> None:
     free = predict(models, "cuda", strategy)["total_metrics"]["combined_memory"]
     waits = found["contention_factors"]["memory_contention"]
     assert waits > 1.0 if limit < free else waits == 1.0
-    assert bool(found["warnings"][0:] and any("does not fit beside" in one for one in found["warnings"])) is (limit < free)
+    assert any("does not fit beside" in one for one in found["warnings"]) is (limit < free)
 
 
 def test_what_does_not_fit_even_alone_is_refused() -> None:
@@ -226,6 +226,8 @@ def test_mistakes_are_named() -> None:
             PREDICTOR.predict_multi_model_performance(models, "cuda")  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match="did you mean parallel"):
         predict(good, strategy="paralel")
+    with pytest.raises(InputError, match="strategy 'swap' loads models when they are asked for"):
+        predict(good, strategy="swap")
     with pytest.raises(UnknownNameError, match="abacus"):
         predict(good, "abacus")
     with pytest.raises(UnknownNameError, match="known: latency, memory, throughput"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmpredict.errors import InputError
 from mmpredict.models.spec import ModelSpec
+from mmpredict.planning.candidate import bare_name
 from mmpredict.simulation.plan import InstancePlan, Plan
 
 FOLDER = "models"
@@ -16,8 +17,7 @@ _PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
 def alias_of(model: str) -> str:
     """A name that every server, URL and file system takes: ``qwen2.5-0.5b-q8_0`` for ``synthetic:qwen2.5-0.5b@q8_0``."""
-    name = model.removeprefix("synthetic:").replace("\\", "/").rpartition("/")[2].removesuffix(".gguf")
-    return _PLAIN.sub("-", name).strip("-.") or "model"
+    return _PLAIN.sub("-", bare_name(model)).strip("-.") or "model"
 
 
 def aliases(plan: Plan) -> dict[str, str]:
