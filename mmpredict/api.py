@@ -74,7 +74,7 @@ def forecast(
     specs, workload, plans = question.specs(), question.workload(), _plans(question, profile, coefficients)
     # What is free changes from moment to moment and decides what fits; the records name what there is.
     capacity = profile.cpu_memory.capacity_bytes.value
-    costing, left_out = _costing(profile, coefficients), dict[str, str]()
+    costing, left_out = costing_of(profile, coefficients), dict[str, str]()
     if isinstance(costing, RatedCosting) and costing.machine.machine.device is not None:
         plans, left_out = different_on_gpu(plans, costing.machine.machine.name)
     found: list[Prediction] = []
@@ -223,7 +223,7 @@ def recommend(
     }
     return advise_on(
         question,
-        _costing(find_profile(question.hardware), coefficients),
+        costing_of(find_profile(question.hardware), coefficients),
         {name: value for name, value in given.items() if value is not None},
         Effort(finalists, draws, seed, prune, workers, sensitivity),
         progress,
@@ -277,7 +277,7 @@ def sweep(
             plans = [with_options(best, changed)]
         else:
             plans = _plans(changed, profile, coefficients)
-        settings.append(Setting(value, changed, _costing(profile, coefficients), tuple(plans)))
+        settings.append(Setting(value, changed, costing_of(profile, coefficients), tuple(plans)))
     return sweep_over(key, settings, draws, seed, workers, progress)
 
 
@@ -285,7 +285,7 @@ def _plans(question: Scenario, profile: HardwareProfile, coefficients: Coefficie
     """The plans of a scenario's strategies, the recommended one last."""
     named = question.model_copy(update={"strategies": tuple(name for name in question.strategies if name != AUTO)})
     plans = (named if AUTO in question.strategies else question).plans(
-        profile.cpu.cores, lambda: task_on(question, _costing(profile, coefficients))
+        profile.cpu.cores, lambda: task_on(question, costing_of(profile, coefficients))
     )
     if AUTO in question.strategies:
         best = recommend(question, sensitivity=False, finalists=1, draws=1, coefficients=coefficients).plan
@@ -293,31 +293,22 @@ def _plans(question: Scenario, profile: HardwareProfile, coefficients: Coefficie
     return plans
 
 
-def _costing(profile: HardwareProfile, coefficients: Coefficients | None) -> Costing:
-    """What is known of a machine: by these coefficients, by its own calibration, or by its rates."""
-    machine = None if coefficients is not None else uncalibrated(profile)
-    if machine is not None:
-        return RatedCosting(profile, machine)
-    return CalibratedCosting(profile, coefficients or load_coefficients(profile, engine_build()))
-
-
-def uncalibrated(profile: HardwareProfile) -> UncalibratedMachine | None:
-    """A machine by its rates; None where a calibration of its own answers.
+def costing_of(profile: HardwareProfile, coefficients: Coefficients | None = None) -> Costing:
+    """What is known of a machine: by these coefficients, by its own calibration, or by its rates.
 
     Raises:
         NotCalibratedError: there is neither.
         InputError: the profile says too little.
     """
     try:
-        load_coefficients(profile, engine_build())
+        return CalibratedCosting(profile, coefficients or load_coefficients(profile, engine_build()))
     except (NotCalibratedError, EngineMissingError) as error:
         try:
-            return UncalibratedMachine(profile)
+            return RatedCosting(profile, UncalibratedMachine(profile))
         except NotCalibratedError:
             raise error from None  # it says how to calibrate
         except InputError as unknown:
             raise InputError(f"{unknown}; and {error}") from None
-    return None
 
 
 def _execute_plans(

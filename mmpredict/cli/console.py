@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
+from mmpredict.saving import make_directory, save
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -72,7 +74,21 @@ def show_check(
 
 def print_json(document: dict[str, Any]) -> None:
     """One JSON document on standard output, keys in order."""
-    sys.stdout.write(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    sys.stdout.write(_text(document))
+
+
+def write_json(document: dict[str, Any], path: Path) -> None:
+    """The same document as a file, in a directory that is made if needed.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    make_directory(path.parent)
+    save(_text(document).encode(), path)
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
 IDLE_CORES = 0.25

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
@@ -17,7 +17,7 @@ Period = Literal["run", "day"]
 def show_history(
     machine: Annotated[str, typer.Option("--machine", help="Part of the machine's name.")] = "",
     metric: Annotated[str, typer.Option("--metric", help="Part of the metric's name: makespan, ttft, load, bytes, …")] = "",
-    since: Annotated[str, typer.Option("--since", metavar="DATE", help="First day (2026-11-20), or date and time.")] = "",
+    since: Annotated[str, typer.Option("--since", metavar="DATE", help="First day (2026-11-20), or date and time, in UTC.")] = "",
     by: Annotated[Period, typer.Option("--by", help="What is put together: each validation, or each day.")] = "run",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, every figure in it.")] = False,
 ) -> None:
@@ -47,7 +47,7 @@ def show_history(
 
 
 def iso_date(text: str) -> str:
-    """A date, or a date and time, of the option ``--since`` in the form in which times are kept.
+    """A date, or a date and time, of the option ``--since`` in the form in which times are kept: UTC, unless it names its offset.
 
     Raises:
         InputError: it is none.
@@ -60,4 +60,6 @@ def iso_date(text: str) -> str:
         raise InputError(f"--since is {text!r}; it must be a date as 2026-11-20, or a date and time as 2026-11-20T08:00") from None
     if moment is None:
         return ""
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC)
     return moment.date().isoformat() if len(text) <= len("2026-11-20") else moment.isoformat()

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark
-from mmpredict.cli.scenario import AsJson, Hardware, ScenarioFile, Seed, _write_json
+from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark, write_json
+from mmpredict.cli.scenario import AsJson, Hardware, ScenarioFile, Seed
 
 
 def recommend(
@@ -97,7 +97,7 @@ def recommend(
     else:
         found = api.recommend(question, goal, **arguments)
     if output is not None:
-        _write_json(found.to_dict(), output / "recommendation.json")
+        write_json(found.to_dict(), output / "recommendation.json")
         write_recommendation_page(question.hardware, found.ranking, output / "report.html")
     if as_json:
         print_json(found.to_dict())

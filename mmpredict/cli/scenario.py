@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark
+from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark, write_json
 from mmpredict.cli.history import HISTORY, show_history
 from mmpredict.cli.memory_check import MEMORY, validate_memory
 from mmpredict.cli.recording import keeper, served_by
@@ -20,7 +19,7 @@ from mmpredict.cli.scenarios_check import MAX_COUNT, SCENARIOS, ScenariosOptions
 from mmpredict.cli.serving_check import SERVING, validate_serving
 from mmpredict.cli.speed_check import SPEED, validate_speed
 from mmpredict.errors import EngineError, InputError, MmpredictError
-from mmpredict.saving import make_directory, save
+from mmpredict.saving import make_directory
 
 if TYPE_CHECKING:
     from mmpredict.results.records import Records
@@ -72,7 +71,7 @@ def predict(
         found = forecast(question, draws, seed)
     best = found.recommendation
     if output is not None:
-        _write_json(found.to_dict(), output / "prediction.json")
+        write_json(found.to_dict(), output / "prediction.json")
         runs = [(p.strategy, p.records) for p in found.predictions]
         draw_timeline(runs, output / "timeline.png", "Predicted runs")
         write_trace(runs, output / "trace.json")
@@ -117,7 +116,7 @@ def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = No
         )
     document = _execution(measured)
     if output is not None:
-        _write_json(document, output / "execution.json")
+        write_json(document, output / "execution.json")
     summaries = {strategy: summarize(records) for strategy, records in measured.items()}
     if as_json:
         print_json(document)
@@ -198,7 +197,7 @@ def validate(
             keep=keeper("scenario", scenario.stem, question.digest, output, served_by(question.engine)),
         )
     if output is not None:
-        _write_json(found.to_dict(), output / "validation.json")
+        write_json(found.to_dict(), output / "validation.json")
         draw_comparison(found.comparisons, output / "timeline.png")
         write_page(found.outcome(), output / "report.html")
     if as_json:
@@ -227,11 +226,6 @@ def _warn(text: str) -> None:
     remark(f"warning: {text}")
 
 
-def _write_json(document: dict[str, Any], path: Path) -> None:
-    make_directory(path.parent)
-    save((json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(), path)
-
-
 def _execution(measured: Mapping[str, Records], interrupted: bool = False) -> dict[str, Any]:
     """What ``execute`` found, as plain data."""
     from mmpredict.results.metrics import summarize
@@ -258,7 +252,7 @@ def _kept(journal: Path | None) -> Iterator[None]:
 
             with suppress(MmpredictError):
                 found = {strategy: share_energy(records) for strategy, records in read_journal(journal).items()}
-                _write_json(_execution(found, interrupted=True), journal.with_name("execution.json"))
+                write_json(_execution(found, interrupted=True), journal.with_name("execution.json"))
         raise
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
+from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy, write_json
 
 OutputDirectory = Annotated[Path | None, typer.Option("--output", help="Directory for report.md, results.csv and results.json.")]
 
@@ -48,7 +47,7 @@ def suite(
         make_directory(output)
         save(suite_markdown(found).encode(), output / "report.md")
         save(suite_csv(found).encode(), output / "results.csv")
-        save((json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(), output / "results.json")
+        write_json(document, output / "results.json")
         remark(f"report: {output / 'report.md'}")
     if as_json:
         print_json(document)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark
-from mmpredict.cli.scenario import AsJson, Hardware, ScenarioFile, Seed, _write_json
+from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark, write_json
+from mmpredict.cli.scenario import AsJson, Hardware, ScenarioFile, Seed
 from mmpredict.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _write(found: Sweep, document: dict[str, Any], path: Path) -> None:
     if path.suffix.lower() == ".csv":
         save(found.to_csv().encode(), path)
     elif path.suffix.lower() == ".json":
-        _write_json(document, path)
+        write_json(document, path)
     else:
         draw_sweep(found.points, path, found.knees)
     remark(f"written: {path}")

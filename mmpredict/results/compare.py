@@ -153,9 +153,7 @@ def compare(prediction: Prediction, *runs: Records) -> PlanComparison:
     if not runs:
         raise ValueError(f"plan {prediction.strategy!r} was not executed; there is nothing to compare")
     summaries = [summarize(records) for records in runs]
-    metrics = {
-        name: _compared(name, prediction.metrics[name], [float(getattr(one, name)) for one in summaries]) for name in METRICS
-    }
+    metrics = {name: compared(name, prediction.metrics[name], [float(getattr(one, name)) for one in summaries]) for name in METRICS}
     shown = _middle([one.makespan_s for one in summaries])
     return PlanComparison(
         prediction.strategy, prediction, runs[shown], summaries[shown], metrics, runs, _requests(prediction, runs)
@@ -205,7 +203,7 @@ def _requests(prediction: Prediction, runs: Sequence[Records]) -> tuple[RequestC
             one.request,
             one.model,
             *(
-                _compared(name, getattr(one, name), [run.get(one.request, unknown)[place] for run in measured])
+                compared(name, getattr(one, name), [run.get(one.request, unknown)[place] for run in measured])
                 for place, name in enumerate(LATENCIES)
             ),
         )
@@ -213,7 +211,8 @@ def _requests(prediction: Prediction, runs: Sequence[Records]) -> tuple[RequestC
     )
 
 
-def _compared(metric: str, predicted: Interval, runs: Sequence[float]) -> MetricComparison:
+def compared(metric: str, predicted: Interval, runs: Sequence[float]) -> MetricComparison:
+    """A metric's prediction against what each run told of it; ``nan`` where a run did not."""
     return MetricComparison(metric, predicted, _median([value for value in runs if not math.isnan(value)]), tuple(runs))
 
 

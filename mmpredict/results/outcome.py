@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, cast
 
@@ -97,7 +97,7 @@ class Outcome:
             raise UnknownNameError("strategy", strategy, self.strategies)
         predictions = tuple(one for one in self.predictions if one.strategy == strategy)
         measured = {name: runs for name, runs in self.measured.items() if name == strategy}
-        return Outcome(self.machine, predictions, measured, self.choice, self.infeasible)
+        return replace(self, predictions=predictions, measured=measured)
 
     def to_frame(self) -> pandas.DataFrame:
         """A row per strategy and metric, each in the metric's unit: ``value``, ``low``, ``high``, ``measured``, ``error_frac``.

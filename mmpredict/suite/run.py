@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpredict.api import uncalibrated
-from mmpredict.cost.chain import CalibratedSource
+from mmpredict.api import costing_of
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.library import load_coefficients
-from mmpredict.cost.server_cost import CostSource
-from mmpredict.costing import companies
+from mmpredict.costing import RatedCosting
 from mmpredict.errors import DoesNotFitError, InputError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.library import find_profile
@@ -25,6 +23,7 @@ from mmpredict.models.resolve import GGUF_SUFFIX, SYNTHETIC, resolve
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.prediction import Interval
 from mmpredict.results.suite import Judgement, SuiteResult, SuiteTestResult, VariantResult
+from mmpredict.saving import make_directory
 from mmpredict.scenario import Scenario
 from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.repeat import predict_plan, usual_draws
@@ -114,7 +113,7 @@ class _Run:
         if options.live:
             require_engine()
             load_coefficients(self.profile, engine_build())  # a real run on the CPU is held against its own calibration
-        self.machine = uncalibrated(self.profile)
+        self.costing = costing_of(self.profile)
 
     def test(self, test: SuiteTest) -> SuiteTestResult:
         """All variants and criteria of a test."""
@@ -144,7 +143,8 @@ class _Run:
 
     def _plan(self, scenario: Scenario) -> Plan:
         """The scenario's one plan; servers that would spin for the same cores of a CPU have these divided among them."""
-        on_cpu = self.machine is None or self.machine.machine.device is None
+        costing = self.costing
+        on_cpu = not isinstance(costing, RatedCosting) or costing.machine.machine.device is None
         if on_cpu and scenario.strategies == (PARALLEL,):
             scenario = scenario.model_copy(update={"strategies": (DIVIDED,)})
         (plan,) = scenario.plans(self.profile.cpu.cores)
@@ -168,10 +168,7 @@ class _Run:
         """Median of all measures and their 80 % intervals over what is uncertain."""
         usable = self.profile.cpu_memory.usable_bytes.value
         capacity_bytes = self.profile.cpu_memory.capacity_bytes.value
-        if self.machine is not None:
-            source: CostSource = self.machine.source(companies(plan, specs, workload), check=not plan.on_demand)
-        else:
-            source = CalibratedSource(load_coefficients(self.profile, engine_build()))
+        source = self.costing.source(plan, specs, workload)
         site = site_of(self.profile, usable, on_gpu=not source.on_cpu)
         seed, draws = self.options.seed, self.options.draws or usual_draws(len(workload.requests))
         checked = predict_plan(plan, workload, specs, source, usable, 1, seed, scenario.cold, capacity_bytes, site)
@@ -188,8 +185,9 @@ class _Run:
         self, scenario: Scenario, plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload, wanted: Iterable[str]
     ) -> dict[str, float]:
         usable = self.profile.cpu_memory.usable_bytes.value
-        self.log_directory.mkdir(parents=True, exist_ok=True)
-        records = execute_plan(plan, workload, specs, usable, self.log_directory, scenario.cold, self.options.limit_s)
+        records = execute_plan(
+            plan, workload, specs, usable, make_directory(self.log_directory), scenario.cold, self.options.limit_s
+        )
         return {one: measure(records, one) for one in wanted}
 
 

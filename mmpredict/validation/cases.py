@@ -11,8 +11,6 @@ from pydantic import TypeAdapter
 from mmpredict.errors import InputError
 from mmpredict.models.resolve import resolve
 from mmpredict.models.spec import ModelSpec
-from mmpredict.results.columns import NAN, ActivityRow, RequestRow, StateRow
-from mmpredict.results.records import Records
 from mmpredict.simulation.dispatch import assign
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.validation.serving import ServingCase
@@ -21,11 +19,6 @@ from mmpredict.workload.request import Request, Workload
 _INSTANCES = TypeAdapter(tuple[InstancePlan, ...])
 _STAGES = TypeAdapter(tuple[Stage, ...])
 _REQUESTS = TypeAdapter(tuple[Request, ...])
-_ROWS: tuple[TypeAdapter[list[Any]], ...] = (
-    TypeAdapter(list[RequestRow]),
-    TypeAdapter(list[ActivityRow]),
-    TypeAdapter(list[StateRow]),
-)
 
 
 def case_to_dict(case: ServingCase) -> dict[str, Any]:
@@ -63,18 +56,3 @@ def case_from_dict(data: Mapping[str, Any]) -> ServingCase:
     if unknown := [instance.model for instance in plan.instances if instance.model not in specs]:
         raise InputError(f"{unknown[0]!r} is not among its models")
     return ServingCase(str(data["group"]), str(data["name"]), plan, workload, specs, metrics)
-
-
-def records_from_dict(data: Mapping[str, Any]) -> Records:
-    """Records as ``Records.to_dict`` wrote them; times that were never reached are ``nan`` again.
-
-    Raises:
-        KeyError, ValueError, TypeError: they are no records.
-    """
-    tables = [[_numbers(row) for row in data[table]] for table in ("requests", "activities", "states")]
-    requests, activities, states = (kind.validate_python(rows) for kind, rows in zip(_ROWS, tables, strict=True))
-    return Records(str(data["origin"]), requests, activities, states)
-
-
-def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: NAN if value is None else value for name, value in dict(row).items()}

@@ -10,9 +10,10 @@ from pathlib import Path
 from mmpredict.errors import FileFormatError
 from mmpredict.results.history import Figure
 from mmpredict.results.memory import MemoryRow
+from mmpredict.results.saved_rows import Field, read_records
 from mmpredict.results.serving_check import ServingRow
 from mmpredict.results.speed_check import TimedRow
-from mmpredict.validation.executed import Executed, records_from
+from mmpredict.validation.executed import Executed
 from mmpredict.validation.serving import ServingCase
 
 
@@ -64,7 +65,8 @@ def serving_runs(cases: Sequence[ServingCase], rows: Sequence[ServingRow], raw_p
                 if (row.group, row.case) == (case.group, case.name)
             ]
             models = {name: spec.name for name, spec in case.specs.items()}
-            found.append((figures, Executed(case.plan, case.workload, models, records_from(data["records"]), turn)))
+            records = read_records(Field(data["records"], f"{raw_path}: {case.name}", "records"))
+            found.append((figures, Executed(case.plan, case.workload, models, records, turn)))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{raw_path} holds no runs of these cases: {error}") from error
     return found

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from mmpredict.errors import FileFormatError
-from mmpredict.results.columns import NAN, ROW_TYPES
 from mmpredict.results.records import Records
+from mmpredict.results.saved_rows import Field, read_records
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.simulation.serving import StagesServing
 from mmpredict.workload.request import Request, Workload
@@ -71,7 +71,7 @@ def executed_from(data: Mapping[str, Any]) -> Executed:
             ),
             workload=Workload(TypeAdapter(tuple[Request, ...]).validate_python(data["workload"])),
             models=TypeAdapter(dict[str, str]).validate_python(data["models"]),
-            records=records_from(data["records"]),
+            records=read_records(Field(data["records"], "a run", "records")),
             turn=int(data["turn"]),
             cold=bool(data["cold"]),
             base=str(data["base"]),
@@ -80,25 +80,6 @@ def executed_from(data: Mapping[str, Any]) -> Executed:
         raise FileFormatError(f"this is no run of a plan: {type(error).__name__} {error}") from error
 
 
-def records_from(data: Mapping[str, Any]) -> Records:
-    """The records that ``Records.to_dict`` made of them.
-
-    Raises:
-        ValueError, KeyError, TypeError: they are none.
-    """
-    from pydantic import TypeAdapter
-
-    tables = {
-        name: TypeAdapter(list[kind]).validate_python(_with_nan(data[name]))  # type: ignore[valid-type]
-        for name, kind in ROW_TYPES.items()
-    }
-    return Records(str(data["origin"]), **tables)
-
-
 def _changed(request: Request) -> dict[str, Any]:
     """Fields of a request that are not at their default: most are."""
     return {one.name: value for one in fields(request) if (value := getattr(request, one.name)) != one.default}
-
-
-def _with_nan(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: NAN if value is None else value for name, value in row.items()} for row in rows]

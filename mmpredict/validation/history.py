@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from mmpredict.errors import FileFormatError, StorageError
+from mmpredict.errors import FileFormatError, InputError, StorageError
 from mmpredict.results.history import Check, Figure, PastCheck
 from mmpredict.saving import data_directory, make_directory
 from mmpredict.validation.executed import Executed, executed_from
@@ -119,7 +119,7 @@ class History:
                 for (text,) in database.execute("SELECT run FROM runs WHERE number = ? ORDER BY rowid", (number,)):
                     try:
                         found.append(PastRun(number, check, executed_from(json.loads(text))))
-                    except (ValueError, FileFormatError) as error:
+                    except (ValueError, InputError) as error:  # no JSON, no run, or one with values that no plan has
                         left_out.append(f"a run of {check.name} of {check.day}: {error}")
         return found, left_out
 

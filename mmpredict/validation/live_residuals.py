@@ -77,11 +77,12 @@ def _fits(plan: Plan, stage: Stage, cores: int) -> bool:
 def _times(pairs: Sequence[tuple[RequestRow, RequestRow]], records: Records) -> Iterator[tuple[Part, float, float]]:
     """Part, measured and simulated time of one server's requests [s]."""
     busy = [_busy_s([pair[side] for pair in pairs]) for side in (0, 1)]
-    if any(overlap for _, overlap in busy):
+    overlap = busy[0][1] or busy[1][1]
+    if overlap:
         for part in STEPS:
             yield part, busy[0][0], busy[1][0]
     for row, twin in pairs:
-        if not any(overlap for _, overlap in busy):
+        if not overlap:
             yield "prefill", row.first_token_s - row.prefill_start_s, twin.first_token_s - twin.prefill_start_s
             yield "decode", row.finish_s - row.first_token_s, twin.finish_s - twin.first_token_s
         if _alone(row, records):

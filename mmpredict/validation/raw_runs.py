@@ -13,8 +13,9 @@ from typing import Any
 
 from mmpredict.errors import FileFormatError, InputError, StorageError
 from mmpredict.results.records import Records
+from mmpredict.results.saved_rows import Field, read_records
 from mmpredict.saving import make_directory
-from mmpredict.validation.cases import case_from_dict, case_to_dict, records_from_dict
+from mmpredict.validation.cases import case_from_dict, case_to_dict
 from mmpredict.validation.serving import ServingCase
 
 SCHEMA_VERSION = 1
@@ -123,7 +124,8 @@ def read_raw(path: Path) -> RawRuns:
                 case "case":
                     cases.append(case_from_dict(data))
                 case "run":
-                    runs[int(data["number"]), int(data["turn"])] = records_from_dict(data["records"])
+                    found = Field(data["records"], f"{path}, line {place}", "records")
+                    runs[int(data["number"]), int(data["turn"])] = read_records(found)
                 case kind:
                     raise ValueError(f"unknown kind {kind!r}")
         except (KeyError, TypeError, ValueError, InputError) as error:

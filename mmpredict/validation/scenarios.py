@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
@@ -14,9 +12,10 @@ from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.draw import Draw
 from mmpredict.live.execute import DEFAULT_LIMIT_S, execute_plan
 from mmpredict.models.resolve import materialize
+from mmpredict.results.compare import compared
 from mmpredict.results.latency import distributions
 from mmpredict.results.metrics import summarize
-from mmpredict.results.prediction import Interval
+from mmpredict.results.prediction import column_intervals
 from mmpredict.results.records import Records
 from mmpredict.results.request_table import RequestTable
 from mmpredict.results.scenarios_check import ScenarioRow
@@ -90,19 +89,20 @@ def _rows(case: ServingCase, own: Coefficients, memory_bytes: float, runs: Seque
     ]
     seen = [measures(records) for records in runs if all(row.status == "ok" for row in records.requests)]
     failed = len(runs) - len(seen)
-    rows = []
-    for metric in case.metrics:
-        low, middle, high = (float(one) for one in np.quantile([one[metric] for one in drawn], [0.1, 0.5, 0.9]))
-        values = [one[metric] for one in seen]
-        measured = median(values) if values else math.nan
-        noise = median(abs(one / measured - 1) for one in values) if len(values) > 1 else math.nan
-        interval = Interval(middle, low, high)
-        rows.append(ScenarioRow(case.group, case.name, case.plan.strategy, metric, interval, measured, noise, len(values), failed))
-    return rows
+    predicted = column_intervals(np.array([[one[metric] for metric in case.metrics] for one in drawn]))
+    found = [
+        compared(metric, interval, [one[metric] for one in seen]) for metric, interval in zip(case.metrics, predicted, strict=True)
+    ]
+    return [
+        ScenarioRow(
+            case.group, case.name, case.plan.strategy, one.metric, one.predicted, one.measured, one.noise_frac, len(seen), failed
+        )
+        for one in found
+    ]
 
 
 def measures(records: Records) -> dict[str, float]:
-    """All metrics of a run: those of its summary, means over requests [s], and the wait for loads of all requests together [s]."""
+    """All metrics of a run: those of its summary, and means over requests [s]."""
     summary = summarize(records)
     times = distributions(RequestTable(records.requests))
     return {
@@ -113,5 +113,5 @@ def measures(records: Records) -> dict[str, float]:
         "ttft_mean_s": times["ttft"].mean,
         "throughput_tokens_per_s": summary.throughput_tokens_per_s,
         "memory_peak_bytes": summary.memory_peak_bytes,
-        "load_wait_s": sum(row.load_wait_s for row in records.requests),
+        "load_wait_s": summary.load_wait_s,
     }

@@ -154,9 +154,6 @@ def _rows(case: ServingCase, own: Coefficients, memory_bytes: float, runs: Seque
 
 
 def _metric(records: Records, name: str) -> float:
-    """A metric of a run; the wait for loads is that of all requests together [s]."""
-    if name == "load_wait_s":
-        return sum(row.load_wait_s for row in records.requests)
     return float(getattr(summarize(records), name))
 
 

@@ -14,6 +14,7 @@ from commands import ENGINE, SCENARIO, Call, assert_one_line, files
 
 from mmpredict import api
 from mmpredict.calibrate.store import save_coefficients
+from mmpredict.cli.history import iso_date
 from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.library import load_coefficients, machine_key
@@ -180,6 +181,19 @@ def test_too_few_runs(servers: Callable[[Slow], list[str]], call: Call, place: P
     assert outcome.code == 2
     assert "at least 2 are needed: run mmpredict validate SCENARIO --repeat 3" in outcome.err
     assert files(place) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("", ""),
+        ("2026-11-20", "2026-11-20"),
+        ("2026-11-20T08:00", "2026-11-20T08:00:00"),
+        ("2026-11-20T01:00+02:00", "2026-11-19T23:00:00+00:00"),
+    ],
+)
+def test_dates_are_compared_in_the_time_zone_of_the_history(text: str, kept: str) -> None:
+    assert iso_date(text) == kept
 
 
 def test_repeats_must_be_one_or_more(servers: Callable[[Slow], list[str]], tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import multiprocessing
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -66,13 +68,18 @@ def test_a_run_that_is_too_large_leaves_its_figures(
 
 def test_a_damaged_run_does_not_hide_the_others(kept: History, coefficients: Coefficients) -> None:
     number = kept.begin(check(1))
-    kept.add(number, FIGURES, executed(coefficients, APART))
+    run = executed(coefficients, APART)
+    kept.add(number, FIGURES, run)
+    text = json.dumps(run.to_dict())
+    damaged = ('{"plan": 1}', text.replace('"threads": 4', '"threads": 0', 1), text.replace('"status": "ok"', '"status": 1', 1))
     with closing(sqlite3.connect(kept.path)) as database:
-        database.execute("INSERT INTO runs VALUES (?, '{\"plan\": 1}')", (number,))
+        database.executemany("INSERT INTO runs VALUES (?, ?)", [(number, one) for one in damaged])
         database.commit()
-    found, (reason,) = kept.runs("invented", "none")
+    found, reasons = kept.runs("invented", "none")
     assert len(found) == 1
-    assert reason.startswith("a run of chat of 2026-11-01: this is no run of a plan")
+    told = ("this is no run of a plan", ".*threads is 0", r"a run: records.requests\[0\].status is 1")
+    for reason, words in zip(reasons, told, strict=True):
+        assert re.match(f"a run of chat of 2026-11-01: {words}", reason)
 
 
 @pytest.mark.parametrize(

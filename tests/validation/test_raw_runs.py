@@ -13,9 +13,10 @@ from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.errors import FileFormatError, InputError, StorageError
 from mmpredict.results.records import Records
+from mmpredict.results.saved_rows import Field, read_records
 from mmpredict.simulation.run import simulate
 from mmpredict.simulation.serving import SwapServing
-from mmpredict.validation.cases import case_from_dict, case_to_dict, records_from_dict
+from mmpredict.validation.cases import case_from_dict, case_to_dict
 from mmpredict.validation.raw_runs import Header, append, begin, cut_off, free_path, read_raw
 from mmpredict.validation.scenario_cases import scenario_cases
 from mmpredict.validation.serving import ServingCase
@@ -41,7 +42,7 @@ def test_cases_and_records_survive_json(case: ServingCase, records: Records) -> 
     again = case_from_dict(json.loads(json.dumps(case_to_dict(case))))
     assert again == case
     records.requests[0].first_token_s = math.nan
-    kept = records_from_dict(json.loads(json.dumps(records.to_dict(), allow_nan=False)))
+    kept = read_records(Field(json.loads(json.dumps(records.to_dict(), allow_nan=False)), "run"))
     assert math.isnan(kept.requests[0].first_token_s)
     assert kept.to_dict() == records.to_dict()
 
@@ -94,6 +95,7 @@ def test_a_line_that_was_cut_off_is_left_out_and_taken_away(case: ServingCase, r
         (f"{SMALL}: {SMALL}", '"other": "synthetic:smollm2-135m@q4_0"', "line 2: .*is not among its models"),
         (f'"model": {SMALL}, "name"', '"model": "synthetic:llama-68m@q8_0", "name"', "line 2: .*no instance of plan"),
         ('"requests": [', '"asked": [', "line 2: requests is missing"),
+        ('"status": "ok"', '"status": 1', r"line \d+: records.requests\[0\].status is 1; it must be text"),
         ("{", "[", "line 1: not JSON"),
     ],
 )
