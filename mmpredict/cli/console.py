@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 WIDE_COLUMNS = 110  # where there is no terminal whose width counts
 
-OUTPUT = Console(width=None if sys.stdout.isatty() else WIDE_COLUMNS)
-REMARKS = Console(stderr=True)
+# Names come from the user's files: what stands in brackets in them is no markup.
+OUTPUT = Console(width=None if sys.stdout.isatty() else WIDE_COLUMNS, markup=False)
+REMARKS = Console(stderr=True, markup=False)
 
 
 class Bars:
@@ -106,4 +107,4 @@ def warn_if_busy() -> None:
 
 def remark(text: str) -> None:
     """A line for people on standard error."""
-    REMARKS.print(text, highlight=False, markup=False, soft_wrap=True)
+    REMARKS.print(text, highlight=False, soft_wrap=True)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.table import Table
 
+from mmpredict.report.table import format_known
 from mmpredict.results.latency import distributions
 from mmpredict.results.prediction import Prediction
+from mmpredict.results.records import Records
 from mmpredict.results.request_table import RequestTable
 from mmpredict.results.usage import usage
 from mmpredict.units import format_bytes, format_percent, format_seconds
 
-TIME_NAMES = {"load_wait": "load wait", "queueing": "queueing", "ttft": "TTFT", "itl": "between tokens", "e2e": "e2e"}
-"""Times of requests, and what they are called."""
+_TIME_NAMES = {"load_wait": "load wait", "queueing": "queueing", "ttft": "TTFT", "itl": "between tokens", "e2e": "e2e"}
 
 
 def details_table(predictions: Sequence[Prediction]) -> Table:
@@ -24,13 +24,18 @@ def details_table(predictions: Sequence[Prediction]) -> Table:
     for name in ("strategy", "time", "mean", "p50", "p90", "p95", "p99"):
         table.add_column(name, justify="left" if name in ("strategy", "time") else "right")
     for prediction in predictions:
-        found = distributions(RequestTable(prediction.records.requests))
-        for position, (name, label) in enumerate(TIME_NAMES.items()):
-            one = found[name]
-            values = (one.mean, one.p50, one.p90, one.p95, one.p99)
-            shown = ("–" if math.isnan(value) else format_seconds(value) for value in values)
-            table.add_row(prediction.strategy if not position else "", label, *shown, end_section=position == len(TIME_NAMES) - 1)
+        for position, (label, values) in enumerate(time_distributions(prediction.records)):
+            shown = (format_known(value, format_seconds) for value in values)
+            table.add_row(prediction.strategy if not position else "", label, *shown, end_section=position == len(_TIME_NAMES) - 1)
     return table
+
+
+def time_distributions(records: Records) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """Name, and (mean, p50, p90, p95, p99) over a run's requests [s], of every time of requests."""
+    found = distributions(RequestTable(records.requests))
+    for name, label in _TIME_NAMES.items():
+        one = found[name]
+        yield label, (one.mean, one.p50, one.p90, one.p95, one.p99)
 
 
 def usage_lines(prediction: Prediction) -> list[str]:

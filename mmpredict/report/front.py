@@ -77,7 +77,7 @@ def front_picture(candidates: Sequence[Candidate], x: Axis, y: Axis, recommended
     if not front:
         raise InputError("there is no front: no plan is known in both respects")
     known = [one for one in candidates if not math.isnan(one.x + one.y)]
-    return Picture(title, lambda: _draw(known, front, x, y, recommended, title))
+    return Picture(title, lambda: _draw(known, front, x, y, recommended, title), len(known))
 
 
 def _draw(known: Sequence[Candidate], front: Sequence[Candidate], x: Axis, y: Axis, recommended: str, title: str) -> Figure:

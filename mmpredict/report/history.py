@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
 
-from mmpredict.report.table import UNKNOWN
+from mmpredict.report.table import format_known
 from mmpredict.results.history import Change, PastErrors
 from mmpredict.units import format_percent
 
@@ -53,4 +52,4 @@ def change_sentences(changes: Sequence[Change]) -> list[str]:
 
 
 def _percent(fraction: float, signed: bool = False) -> str:
-    return UNKNOWN if math.isnan(fraction) else format_percent(fraction, signed)
+    return format_known(fraction, lambda known: format_percent(known, signed))

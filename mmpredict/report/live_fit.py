@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 
 from rich import box
 from rich.table import Table
 
-from mmpredict.report.table import UNKNOWN
+from mmpredict.report.table import UNKNOWN, format_known
 from mmpredict.results.compare import Errors
 from mmpredict.units import format_percent
 
@@ -45,6 +44,6 @@ def improvement_table(before: Mapping[str, Errors], after: Mapping[str, Errors])
                 format_percent(new.median_absolute_frac),
                 format_percent(old.bias_frac, signed=True),
                 format_percent(new.bias_frac, signed=True),
-                *(UNKNOWN if math.isnan(one.inside_frac) else format_percent(one.inside_frac) for one in (old, new)),
+                *(format_known(one.inside_frac, format_percent) for one in (old, new)),
             )
     return table

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HATCHES = ("", "//", "..", "xx", "\\\\", "++")
-"""One per colour of ``CYCLE``, so that pieces are told apart in grey."""
+"""One per colour of ``CYCLE``, so that pieces are told apart in grey; the next one when the colours come again."""
 
 _ROW, _TOP, _BOTTOM, _WIDTH, _LETTER, _NOTE = 0.44, 0.96, 0.5, 9.0, 0.075, 1.75
 _BAR = 0.62
@@ -45,7 +45,6 @@ def memory_picture(estimates: Sequence[tuple[str, Estimate]], title: str = "What
 
 
 def _draw(rows: Sequence[tuple[str, Estimate, PoolEstimate]], title: str) -> Figure:
-
     height_in = _TOP + _BOTTOM + _ROW * len(rows)
     names = _names(rows)
     left_in = 0.3 + _LETTER * max(map(len, names))
@@ -90,7 +89,7 @@ def _draw_legend(figure: Figure, fills: Mapping[str, dict[str, Any]]) -> None:
 
 
 def _fill(number: int) -> dict[str, Any]:
-    color, hatch = CYCLE[number % len(CYCLE)], _HATCHES[number % len(_HATCHES)]
+    color, hatch = CYCLE[number % len(CYCLE)], _HATCHES[(number + number // len(CYCLE)) % len(_HATCHES)]
     return {"facecolor": color, "edgecolor": "white", "linewidth": 0.8, "hatch": hatch}
 
 

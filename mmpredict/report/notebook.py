@@ -11,7 +11,7 @@ from mmpredict.report.html import outcome_fragment
 from mmpredict.report.picture import Picture
 from mmpredict.report.recommendation_page import ranking_fragment, ranking_picture
 from mmpredict.report.scatter import scatter_picture, time_pairs
-from mmpredict.report.strategies import strategy_picture
+from mmpredict.report.strategies import outcome_strategies
 from mmpredict.report.timeline import outcome_timeline, timeline_picture
 from mmpredict.results.outcome import Outcome
 from mmpredict.results.prediction import Prediction
@@ -34,8 +34,7 @@ def outcome_picture(outcome: Outcome, what: str) -> Picture:
         return outcome_timeline(outcome)
     if what == "scatter":
         return scatter_picture(time_pairs(outcome.comparisons))
-    measured = {one.strategy: one.measured for one in outcome.comparisons}
-    return strategy_picture(outcome.predictions, measured, outcome.choice.strategy if outcome.choice else "")
+    return outcome_strategies(outcome)
 
 
 def outcome_html(outcome: Outcome) -> str:

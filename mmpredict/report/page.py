@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from html import escape
 
 from mmpredict.report.picture import Picture
+from mmpredict.results.prediction import INTERVAL_LEVEL
 
 MAX_SHAPES = 5000
 """Beyond it a picture is put in as pixels: as lines it would make the page large and slow."""
 
 # What the page may load: nothing but what is written in it. Names from files are escaped; this holds even if one were not.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_FOOTER = f"Written by mmpredict. An interval is meant to hold {INTERVAL_LEVEL * 100:.0f} % of measurements."
 _CSS = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff }
 body { max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
@@ -64,18 +66,17 @@ class Section:
     warnings: tuple[str, ...] = ()
 
 
-def page(title: str, lead: str, sections: Sequence[Section], footer: str) -> bytes:
+def page(title: str, lead: str, sections: Sequence[Section]) -> bytes:
     """A whole HTML document.
 
     Args:
         title: of the page.
         lead: the answer in a sentence or two; empty for none.
         sections: in order.
-        footer: small print.
     """
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     policy = f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
-    body = f"<h1>{escape(title)}</h1>\n{_lead(lead)}{fragment(sections)}<footer>{escape(footer)}</footer>"
+    body = f"<h1>{escape(title)}</h1>\n{_lead(lead)}{fragment(sections)}<footer>{_FOOTER}</footer>"
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head>{head}{policy}<style>{_CSS}</style></head>\n<body>{body}</body></html>\n'.encode()
     )
@@ -122,7 +123,7 @@ def _section(section: Section) -> str:
 
 
 def _lead(text: str) -> str:
-    return f'<p class="lead">{escape(text)}</p>\n' if text else ""
+    return f'<p class="lead">{escape(text[:1].upper() + text[1:])}</p>\n' if text else ""
 
 
 def _class(right: bool) -> str:

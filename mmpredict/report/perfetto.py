@@ -28,10 +28,9 @@ _COUNTER_UNITS = {
 def perfetto_trace(runs: Sequence[tuple[str, Records]]) -> dict[str, Any]:
     """Lay runs out as trace events.
 
-    Every run gets one process for the machine (counters: memory [bytes], cores [busy cores], and the parts of
-    the GPU's time and of the memory's bandwidth that are used [1]) and one process per instance, with one thread for each slot, or
-    for each piece of work that goes on at the same time. Times are whole microseconds since the start of the run. A slowdown that
-    is not known is left out.
+    Every run gets one process for the machine, with a counter per resource of its states (``columns.StateRow``) in that resource's
+    unit, and one process per instance, with one thread for each slot, or for each piece of work that goes on at the same time.
+    Times are whole microseconds since the start of the run. A slowdown that is not known is left out.
 
     Args:
         runs: (label, records), for example ``("predicted · parallel", records)``.

@@ -8,20 +8,24 @@ from collections.abc import Callable, Iterator
 from rich import box
 from rich.table import Table
 
-from mmpredict.report.table import UNKNOWN, format_interval, format_rate
+from mmpredict.report.table import UNKNOWN, format_interval, format_known, format_rate
 from mmpredict.results.prediction import INTERVAL_LEVEL
 from mmpredict.results.ranked_plan import RankedPlan, Ranking
 from mmpredict.units import format_bytes, format_percent, format_seconds
 
 ROWS = 10
 """Plans that a table shows, if nobody says otherwise."""
+TEXT_COLUMNS = ("plan", "bound by")
+"""Columns of ``ranking_rows`` that are left-aligned."""
+MARKS = "surely: share of the draws in which the first plan is better; ◆ no plan is better and needs less memory"
+"""What stands in these rows, for those who see them first."""
 REASONS = 5
 """Plans that do not keep the limits and are named, at most."""
 
 
 def format_metric(metric: str, value: float) -> str:
     """Print a metric in the unit that its name ends in."""
-    return UNKNOWN if math.isnan(value) else _shown(metric)(value)
+    return format_known(value, _shown(metric))
 
 
 def ranking_table(ranking: Ranking, rows: int = ROWS) -> Table:
@@ -31,28 +35,35 @@ def ranking_table(ranking: Ranking, rows: int = ROWS) -> Table:
         ranking: plans, best first.
         rows: how many are shown.
     """
-    show = _shown(ranking.metric)
-    deadlines = any(not math.isnan(one.deadlines_frac) for one in ranking.ranked)
     table = Table(box=box.HORIZONTALS, pad_edge=False, caption=_caption(ranking, rows), caption_justify="left")
-    for name in ("", "plan", ranking.goal, f"{INTERVAL_LEVEL * 100:.0f} % interval", "worse by", "surely", "memory"):
-        table.add_column(name, justify="left" if name == "plan" else "right", overflow="fold")
-    if deadlines:
-        table.add_column("deadlines", justify="right", overflow="fold")
-    table.add_column("bound by", overflow="fold")
+    for name in ranking_columns(ranking):
+        table.add_column(name, justify="left" if name in TEXT_COLUMNS else "right", overflow="fold")
+    for cells in ranking_rows(ranking, rows):
+        table.add_row(*cells)
+    return table
+
+
+def ranking_columns(ranking: Ranking) -> tuple[str, ...]:
+    """Headings of ``ranking_rows``."""
+    interval, deadlines = f"{INTERVAL_LEVEL * 100:.0f} % interval", ("deadlines",) if _has_deadlines(ranking) else ()
+    return ("", "plan", ranking.goal, interval, "worse by", "surely", "memory", *deadlines, "bound by")
+
+
+def ranking_rows(ranking: Ranking, rows: int) -> Iterator[tuple[str, ...]]:
+    """Cells of the first plans."""
+    show = _shown(ranking.metric)
     for one in ranking.ranked[:rows]:
-        cells = [
+        yield (
             str(one.rank),
             f"{one.name}{' ◆' if one.on_front else ''}",
-            f"{'' if one.draws else '~'}{format_metric(ranking.metric, one.goal.value)}",
+            f"{'' if one.draws else '~'}{format_known(one.goal.value, show)}",
             format_interval(one.goal, show),
             format_percent(one.worse_frac) if one.rank > 1 else UNKNOWN,
-            UNKNOWN if math.isnan(one.probability) else format_percent(one.probability),
+            format_known(one.probability, format_percent),
             format_metric("memory_bytes", one.metrics["memory_bytes"].value),
-        ]
-        if deadlines:
-            cells.append(UNKNOWN if math.isnan(one.deadlines_frac) else format_percent(one.deadlines_frac))
-        table.add_row(*cells, one.binding.resource if one.binding is not None else UNKNOWN)
-    return table
+            *((format_known(one.deadlines_frac, format_percent),) if _has_deadlines(ranking) else ()),
+            one.binding.resource if one.binding is not None else UNKNOWN,
+        )
 
 
 def ranking_lines(ranking: Ranking) -> Iterator[str]:
@@ -87,6 +98,10 @@ def ranking_lines(ranking: Ranking) -> Iterator[str]:
         yield f"left out: {len(ranking.infeasible) - REASONS} more (--json lists them)"
 
 
+def _has_deadlines(ranking: Ranking) -> bool:
+    return any(not math.isnan(one.deadlines_frac) for one in ranking.ranked)
+
+
 def _objective_lines(best: RankedPlan) -> Iterator[str]:
     for one in best.objectives:
         sure = "" if math.isnan(one.probability) else f", met in {format_percent(one.probability)} of the draws"
@@ -98,7 +113,7 @@ def _caption(ranking: Ranking, rows: int) -> str:
     undrawn = "~ one simulation, without interval; " if any(not one.draws for one in ranking.ranked[:rows]) else ""
     return (
         f"{more}{undrawn}{ranking.looked_at} plans looked at, {ranking.simulated} simulated, intervals from {ranking.drawn} draws\n"
-        "surely: share of the draws in which the first plan is better; ◆ no plan is better and needs less memory"
+        + MARKS
     )
 
 

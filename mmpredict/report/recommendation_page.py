@@ -8,12 +8,10 @@ from pathlib import Path
 from mmpredict.report.front import Axis, Candidate, front_picture
 from mmpredict.report.page import Grid, Section, fragment, page
 from mmpredict.report.picture import Picture
-from mmpredict.report.ranking import format_metric, ranking_lines
-from mmpredict.report.table import UNKNOWN, format_interval
-from mmpredict.results.prediction import INTERVAL_LEVEL
+from mmpredict.report.ranking import MARKS, ROWS, TEXT_COLUMNS, ranking_columns, ranking_lines, ranking_rows
 from mmpredict.results.ranked_plan import Ranking
 from mmpredict.saving import save
-from mmpredict.units import GIB, format_percent
+from mmpredict.units import GIB
 
 MOST_PLANS = 100
 """Plans that the table of a page lists."""
@@ -33,8 +31,7 @@ def recommendation_page(machine: str, ranking: Ranking) -> bytes:
         parts.append(Section("What breaks a limit", grid=Grid(("plan", "why"), rows, _more(len(ranking.infeasible)))))
     if ranking.provenance or ranking.warnings:
         parts.append(Section("What the numbers rest on", ranking.provenance, warnings=ranking.warnings))
-    footer = f"Written by mmpredict. An interval is meant to hold {INTERVAL_LEVEL * 100:.0f} % of measurements."
-    return page(f"Recommendation: {ranking.best.name} on {machine}", f"{lead[:1].upper()}{lead[1:]}", parts, footer)
+    return page(f"Recommendation: {ranking.best.name} on {machine}", lead, parts)
 
 
 def write_recommendation_page(machine: str, ranking: Ranking, path: Path) -> Path:
@@ -46,7 +43,7 @@ def write_recommendation_page(machine: str, ranking: Ranking, path: Path) -> Pat
     return save(recommendation_page(machine, ranking), path)
 
 
-def ranking_fragment(ranking: Ranking, rows: int = 10) -> str:
+def ranking_fragment(ranking: Ranking, rows: int = ROWS) -> str:
     """The beginning of the page, as a notebook shows a ranking."""
     lead = next(ranking_lines(ranking))
     return fragment([Section("", (lead,), grid=_grid(ranking, rows))])
@@ -74,22 +71,9 @@ def _scale(metric: str) -> tuple[float, str]:
 
 
 def _grid(ranking: Ranking, most: int) -> Grid:
-    columns = (">rank", "plan", f">{ranking.goal}", f">{INTERVAL_LEVEL * 100:.0f} % interval", ">worse by", ">surely", ">memory")
-    rows = tuple(
-        (
-            str(one.rank),
-            one.name,
-            f"{'' if one.draws else '~'}{format_metric(ranking.metric, one.goal.value)}",
-            format_interval(one.goal, lambda value: format_metric(ranking.metric, value)),
-            format_percent(one.worse_frac) if one.rank > 1 else UNKNOWN,
-            UNKNOWN if math.isnan(one.probability) else format_percent(one.probability),
-            format_metric("memory_bytes", one.metrics["memory_bytes"].value),
-            one.binding.resource if one.binding is not None else UNKNOWN,
-        )
-        for one in ranking.ranked[:most]
-    )
-    told = "surely: share of the draws in which the first plan is better; ~ one simulation, without interval"
-    return Grid((*columns, "bound by"), rows, f"{told}{_more(len(ranking.ranked), most, '; ')}")
+    columns = tuple(name if name in TEXT_COLUMNS else f">{name}" for name in ranking_columns(ranking))
+    told = f"{MARKS}; ~ one simulation, without interval{_more(len(ranking.ranked), most, '; ')}"
+    return Grid(columns, tuple(ranking_rows(ranking, most)), told)
 
 
 def _more(there_are: int, most: int = MOST_PLANS, before: str = "") -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from mmpredict.report.table import UNKNOWN, format_interval
+from mmpredict.report.table import format_interval, format_known
 from mmpredict.results.compare import Errors, MetricComparison, PlanComparison, metric_errors, request_errors
 from mmpredict.units import format_percent, format_seconds
 
@@ -71,6 +71,6 @@ def _size(one: MetricComparison) -> float:
 
 
 def _cells(one: MetricComparison) -> tuple[str, str, str]:
-    measured = UNKNOWN if math.isnan(one.measured) else format_seconds(one.measured)
-    error = UNKNOWN if math.isnan(one.error_frac) else format_percent(one.error_frac, signed=True)
+    measured = format_known(one.measured, format_seconds)
+    error = format_known(one.error_frac, lambda fraction: format_percent(fraction, signed=True))
     return format_interval(one.predicted, format_seconds), measured, error

@@ -55,6 +55,11 @@ class Pair:
         """(predicted − measured) ÷ measured [1]."""
         return self.predicted.value / self.measured - 1.0
 
+    @property
+    def has_place(self) -> bool:
+        """Whether both sides are known and above 0, as a logarithm needs them."""
+        return self.predicted.value > 0 and self.measured > 0 and math.isfinite(self.measured)
+
 
 def time_pairs(comparisons: Sequence[PlanComparison]) -> list[Pair]:
     """Every time of every plan that was both predicted and measured [s]."""
@@ -78,10 +83,10 @@ def scatter_picture(pairs: Iterable[Pair], title: str = "Predicted and measured 
     Raises:
         InputError: no pair is left.
     """
-    known = [pair for pair in pairs if pair.predicted.value > 0 and pair.measured > 0 and math.isfinite(pair.measured)]
+    known = [pair for pair in pairs if pair.has_place]
     if not known:
         raise InputError("there is nothing to compare: no value was both predicted and measured")
-    return Picture(title, lambda: _draw(known, title, unit))
+    return Picture(title, lambda: _draw(known, title, unit), len(known))
 
 
 def _draw(pairs: Sequence[Pair], title: str, unit: str) -> Figure:

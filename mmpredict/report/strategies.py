@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mmpredict.errors import InputError
 from mmpredict.report.picture import Picture
 from mmpredict.report.style import INK, QUIET_INK, SKY, VERMILION, new_figure, plain_axes, shorten
-from mmpredict.results.metrics import Summary
+from mmpredict.report.table import format_rate
+from mmpredict.results.outcome import Outcome
 from mmpredict.results.prediction import INTERVAL_LEVEL, Interval, Prediction
 from mmpredict.units import GIB, format_bytes, format_seconds
 
@@ -38,16 +39,12 @@ class Panel:
     show: Callable[[float], str]
 
 
-def _rate(value: float) -> str:
-    return f"{value:.3g} t/s"
-
-
 PANELS = {
     "makespan_s": Panel("makespan_s", "makespan (less is better)", "s", 1.0, format_seconds),
     "ttft_p95_s": Panel("ttft_p95_s", "TTFT p95 (less is better)", "s", 1.0, format_seconds),
     "e2e_p50_s": Panel("e2e_p50_s", "e2e latency p50 (less is better)", "s", 1.0, format_seconds),
     "itl_p50_s": Panel("itl_p50_s", "ITL p50 (less is better)", "ms", 1e-3, format_seconds),
-    "throughput_tokens_per_s": Panel("throughput_tokens_per_s", "throughput (more is better)", "t/s", 1.0, _rate),
+    "throughput_tokens_per_s": Panel("throughput_tokens_per_s", "throughput (more is better)", "t/s", 1.0, format_rate),
     "memory_peak_bytes": Panel("memory_peak_bytes", "peak memory", "GiB", GIB, format_bytes),
 }
 SHOWN = ("makespan_s", "ttft_p95_s", "memory_peak_bytes")
@@ -62,7 +59,7 @@ _TEXT_FRAC, _BOTH_FRAC = 0.27, 0.46
 
 def strategy_picture(
     predictions: Sequence[Prediction],
-    measured: Mapping[str, Summary] | None = None,
+    measured: Mapping[str, Mapping[str, float]] | None = None,
     recommended: str = "",
     metrics: Sequence[str] = SHOWN,
     title: str = "Strategies compared",
@@ -71,7 +68,7 @@ def strategy_picture(
 
     Args:
         predictions: in the order in which they are to appear, from above.
-        measured: strategy → summary of its execution.
+        measured: strategy → metric → what came of it, in the metric's unit.
         recommended: strategy to be marked.
         metrics: a panel for each, of ``PANELS``.
         title: stands above the picture.
@@ -88,8 +85,22 @@ def strategy_picture(
     return Picture(title, lambda: _draw(list(predictions), dict(measured or {}), recommended, panels, title))
 
 
+def outcome_strategies(outcome: Outcome) -> Picture:
+    """The strategies of an outcome; a diamond is at the median of a strategy's runs, where the tables have it.
+
+    Raises:
+        InputError: nothing was predicted.
+    """
+    measured = {strategy: outcome.measured_metrics(strategy) for strategy in outcome.measured}
+    return strategy_picture(outcome.predictions, measured, outcome.choice.strategy if outcome.choice else "")
+
+
 def _draw(
-    predictions: list[Prediction], measured: dict[str, Summary], recommended: str, panels: Sequence[Panel], title: str
+    predictions: list[Prediction],
+    measured: Mapping[str, Mapping[str, float]],
+    recommended: str,
+    panels: Sequence[Panel],
+    title: str,
 ) -> Figure:
     width_in = 3.1 * len(panels) + 1.6
     height_in = _TOP + _BOTTOM + _ROW * len(predictions)
@@ -109,10 +120,10 @@ def _draw(
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel, predictions: Sequence[Prediction], measured: Mapping[str, Summary]) -> None:
+def _draw_panel(axes: Axes, panel: Panel, predictions: Sequence[Prediction], measured: Mapping[str, Mapping[str, float]]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    rows = [(one.metrics[panel.metric], _measured(measured, one.strategy, panel.metric)) for one in predictions]
+    rows = [(one.metrics[panel.metric], measured.get(one.strategy, {}).get(panel.metric, math.nan)) for one in predictions]
     values = [value for interval, real in rows for value in (interval.value, real) if math.isfinite(value)]
     bounds = [interval.high for interval, _ in rows if math.isfinite(interval.high)]
     longest = max(values, default=0.0) / panel.scale or 1.0
@@ -167,7 +178,3 @@ def _write_heading(figure: Figure, title: str, has_measured: bool, recommended: 
         handles.append(Line2D([], [], linestyle="", marker=">", color=INK, markersize=4, label="recommended"))
     anchor = (0.08 / width_in, 1 - 0.46 / height_in)
     figure.legend(handles=handles, loc="center left", bbox_to_anchor=anchor, ncols=len(handles), handlelength=1.6, handleheight=0.9)
-
-
-def _measured(measured: Mapping[str, Summary], strategy: str, metric: str) -> float:
-    return float(getattr(measured[strategy], metric)) if strategy in measured else math.nan

@@ -9,23 +9,26 @@ from collections.abc import Iterator
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
-from mmpredict.results.prediction import Interval
+from mmpredict.results.prediction import INTERVAL_LEVEL, Interval
 from mmpredict.results.suite import Judgement, SuiteResult, SuiteTestResult, VariantResult
 from mmpredict.units import GB, format_seconds
 
 HEADER = ("test", "title", "variant", "measure", "sign", "bound", "bound_of", "whose", "predicted", "low", "high", "measured")
 """Columns of the CSV, before the verdict; quantities in seconds, bytes, tokens per second or pure numbers."""
+_INTERVAL = f"{INTERVAL_LEVEL * 100:.0f} % interval"
 
 
 def suite_table(result: SuiteResult) -> Table:
     """A row per criterion."""
     caption = f"{result.document}; {_how(result)}; * added here, the document states no figure"
     table = Table(box=box.SIMPLE_HEAD, title=f"{result.name} on {result.hardware}", title_justify="left", caption=caption)
-    for name in ("test", "criterion", "predicted", "80 % interval", *(["measured"] if result.live else []), "verdict"):
-        table.add_column(name, justify="right" if name in ("predicted", "80 % interval", "measured") else "left")
+    for name in ("test", "criterion", "predicted", _INTERVAL, *(["measured"] if result.live else []), "verdict"):
+        table.add_column(name, justify="right" if name in ("predicted", _INTERVAL, "measured") else "left")
     for test in result.tests:
-        table.add_row(f"[bold]{test.id}[/] {test.title}", "", "", "", *([""] if result.live else []), f"[bold]{test.verdict}[/]")
+        heading = Text.assemble((test.id, "bold"), f" {test.title}")
+        table.add_row(heading, "", "", "", *([""] if result.live else []), Text(test.verdict, "bold"))
         for one in test.judgements:
             low, high = shown(one.measure, one.predicted.low), shown(one.measure, one.predicted.high)
             measured = [shown(one.measure, one.measured)] if result.live else []
@@ -43,7 +46,8 @@ def suite_markdown(result: SuiteResult) -> str:
         f"Experiments of: {result.document}. {_how(result).capitalize()}. {passed} of {len(result.tests)} tests pass.",
         "",
         "A test passes when every criterion that the document states is met; where it states none, every one added here. Intervals",
-        "hold 80 % of what is thought possible; a verdict is *open* where the interval lies on both sides of the bound.",
+        f"hold {INTERVAL_LEVEL * 100:.0f} % of what is thought possible; a verdict is *open* where the interval lies on both sides "
+        "of the bound.",
     ]
     phase = ""
     for test in result.tests:
@@ -95,7 +99,7 @@ def _test_lines(test: SuiteTestResult, live: bool) -> Iterator[str]:
     yield ""
     yield f"{test.asks} Stated: {test.stated}.{f' {test.note}' if test.note else ''}"
     yield ""
-    yield f"| criterion | bound | predicted | 80 % interval |{' measured |' if live else ''} verdict |"
+    yield f"| criterion | bound | predicted | {_INTERVAL} |{' measured |' if live else ''} verdict |"
     yield f"|---|---|---|---|{'---|' if live else ''}---|"
     for one in test.judgements:
         low, high = shown(one.measure, one.predicted.low), shown(one.measure, one.predicted.high)

@@ -65,11 +65,11 @@ def comparison_table(comparisons: Sequence[PlanComparison], recommended: str | N
             table.add_row(
                 _line(comparison.strategy, marks, position),
                 label,
-                _number(row.predicted.value, show),
+                format_known(row.predicted.value, show),
                 format_interval(row.predicted, show),
-                _number(row.measured, show),
-                _number(row.error_frac, lambda fraction: format_percent(fraction, signed=True)),
-                *([_number(row.noise_frac, format_percent)] if noise else []),
+                format_known(row.measured, show),
+                format_known(row.error_frac, lambda fraction: format_percent(fraction, signed=True)),
+                *([format_known(row.noise_frac, format_percent)] if noise else []),
                 ("yes" if row.covered else "no") if _is_comparable(row) else UNKNOWN,
                 end_section=position == len(_COMPARED_SHOWN) - 1,
             )
@@ -91,7 +91,7 @@ def prediction_table(predictions: Sequence[Prediction], recommended: str | None 
             table.add_row(
                 _line(prediction.strategy, marks, position),
                 label,
-                _number(interval.value, show),
+                format_known(interval.value, show),
                 format_interval(interval, show),
                 end_section=position == len(SHOWN) - 1,
             )
@@ -109,7 +109,7 @@ def summary_table(summaries: Sequence[tuple[str, Summary]]) -> Table:
     fastest = _fastest(dict(summaries))
     for strategy, summary in summaries:
         cell = Text("\n").join([Text(strategy, "bold"), *_marks(strategy, None, fastest)])
-        numbers = [_number(getattr(summary, metric), show) for metric, (_, show) in _SUMMARY_SHOWN.items()]
+        numbers = [format_known(getattr(summary, metric), show) for metric, (_, show) in _SUMMARY_SHOWN.items()]
         failed = f"\n{summary.failed} failed" if summary.failed else ""
         table.add_row(cell, *numbers, f"{summary.completed}{failed}")
     return table
@@ -160,5 +160,6 @@ def _is_unknown(interval: Interval) -> bool:
     return math.isnan(interval.low) or math.isnan(interval.high)
 
 
-def _number(value: float, show: Callable[[float], str]) -> str:
+def format_known(value: float, show: Callable[[float], str]) -> str:
+    """Print a value, or that it is not known."""
     return UNKNOWN if math.isnan(value) else show(value)

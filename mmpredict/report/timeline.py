@@ -11,6 +11,7 @@ from mmpredict.report.lanes import Block, Run, draw_blocks
 from mmpredict.report.picture import Picture, picture_format
 from mmpredict.report.rows import instance_names
 from mmpredict.report.rows import lanes as lay_out
+from mmpredict.report.table import format_known
 from mmpredict.results.compare import PlanComparison
 from mmpredict.results.metrics import Summary, summarize
 from mmpredict.results.outcome import Outcome
@@ -126,4 +127,4 @@ def _picture(blocks: Sequence[Block], title: str, text: str) -> Picture:
 
 
 def _seconds(duration_s: float) -> str:
-    return "–" if math.isnan(duration_s) else format_seconds(duration_s)
+    return format_known(duration_s, format_seconds)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
+from mmpredict.report.table import UNKNOWN
 from mmpredict.results.columns import ActivityRow, RequestRow
 from mmpredict.results.records import Records
 from mmpredict.units import format_seconds
 
-UNKNOWN = "–"
 _ROOM = "room for "
 
 
@@ -61,14 +61,17 @@ def waits_table(records: Records) -> Table:
     for name in ("request", "model", "arrival", "waited", "for what", "evicted", "e2e"):
         table.add_column(name, justify="right" if name in ("arrival", "waited", "e2e") else "left", overflow="fold")
     for wait in waits(records):
-        row = wait.request
-        what = ", ".join(f"{cause} ({format_seconds(duration_s)})" for cause, duration_s in wait.causes)
-        end = format_seconds(row.finish_s - row.arrival_s) if row.status == "ok" and not math.isnan(row.finish_s) else row.status
-        evicted = ", ".join(wait.evicted) or UNKNOWN
-        table.add_row(
-            row.request, row.model, format_seconds(row.arrival_s), format_seconds(wait.wait_s), what or UNKNOWN, evicted, end
-        )
+        table.add_row(*wait_cells(wait))
     return table
+
+
+def wait_cells(wait: Wait) -> tuple[str, ...]:
+    """Request, model, arrival, how long it waited, for what, who had to go, and how long it took or how it failed."""
+    row = wait.request
+    what = ", ".join(f"{cause} ({format_seconds(duration_s)})" for cause, duration_s in wait.causes) or UNKNOWN
+    end = format_seconds(row.finish_s - row.arrival_s) if row.status == "ok" and not math.isnan(row.finish_s) else row.status
+    evicted = ", ".join(wait.evicted) or UNKNOWN
+    return row.request, row.model, format_seconds(row.arrival_s), format_seconds(wait.wait_s), what, evicted, end
 
 
 def _caption(records: Records) -> str:

@@ -86,6 +86,13 @@ def test_a_page_says_what_the_outcome_says() -> None:
     assert "Measurement: quick, slow" in Reader(outcome_page(only_measured).decode()).text
 
 
+def test_a_page_says_what_it_leaves_out() -> None:
+    many = tuple(replace(outcome().predictions[0], strategy=f"plan {n}") for n in range(13))
+    assert "The first 12 of 13 runs." in Reader(outcome_page(Outcome(predictions=many)).decode()).text
+    measured = dict.fromkeys((one.strategy for one in many[:7]), outcome(1.0).measured["quick"])
+    assert "The first 12 of 14 runs." in Reader(outcome_page(Outcome(predictions=many[:7], measured=measured)).decode()).text
+
+
 def test_names_from_files_cannot_become_markup() -> None:
     hostile = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
     evil = outcome(1.1, hostile)
@@ -96,10 +103,8 @@ def test_names_from_files_cannot_become_markup() -> None:
     assert all("onerror" not in attributes for _, attributes in found.tags)
     assert hostile in found.text, "it is shown as what it is"
     assert "<script" not in outcome_fragment(evil)
-    assert (
-        "<script"
-        not in page(hostile, hostile, [Section(hostile, (hostile,), grid=Grid((hostile,), ((hostile,),)))], hostile).decode()
-    )
+    grid = Grid((hostile,), ((hostile,),), hostile)
+    assert "<script" not in page(hostile, hostile, [Section(hostile, (hostile,), grid=grid)]).decode()
 
 
 def ranked(rank: int, name: str, goal: Interval, memory_bytes: float, **more: Any) -> RankedPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from mmpredict.report.load_curve import Curve, Point, curve_picture
 from mmpredict.report.memory_picture import memory_picture
 from mmpredict.report.picture import Picture
 from mmpredict.report.scatter import Pair, scatter_picture, time_pairs
-from mmpredict.report.strategies import strategy_picture
+from mmpredict.report.strategies import outcome_strategies, strategy_picture
 from mmpredict.report.timeline import outcome_timeline, timeline_picture
 from mmpredict.results.columns import StateRow
 from mmpredict.results.estimate import NOTHING, Estimate, InstanceEstimate, Parts, PoolEstimate, Span
@@ -58,9 +59,7 @@ def room(size_bytes: float) -> Estimate:
 
 PICTURES: dict[str, Callable[[], Picture]] = {
     "strategies": lambda: strategy_picture(outcome().predictions, {}, "quick"),
-    "strategies measured": lambda: strategy_picture(
-        outcome(1.1).predictions, {one.strategy: one.measured for one in outcome(1.1).comparisons}, "quick"
-    ),
+    "strategies measured": lambda: outcome_strategies(outcome(1.1)),
     "timeline": lambda: outcome_timeline(outcome()),
     "timelines measured": lambda: outcome_timeline(outcome(1.1)),
     "scatter": lambda: scatter_picture(time_pairs(outcome(1.4).comparisons)),
@@ -119,6 +118,9 @@ def test_strategies_tell_predicted_and_measured() -> None:
     assert "2.00 GiB, ◆ 2.00 GiB" in found
     assert {"predicted", "its 80 % interval", "measured", "recommended"} <= set(found)
     assert "measured" not in texts(PICTURES["strategies"]())
+    often = {"quick": tuple(run(factor, "measured") for factor in (1.0, 1.5, 1.3, 1.2))}
+    found = texts(outcome_strategies(replace(outcome(), measured=often)))
+    assert "5.00 s, ◆ 6.25 s" in found, "the median of all runs"
     unfinished = Prediction("stuck", run(), dict.fromkeys(METRICS, UNKNOWN), 1)
     assert "does not finish" in texts(strategy_picture([prediction("quick"), unfinished]))
     with pytest.raises(InputError, match="no strategy"):

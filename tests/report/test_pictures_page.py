@@ -9,7 +9,7 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 PICTURES = sorted((DOCS / "pictures").glob("*.png"))
-MOST_BYTES = 60_000
+MOST_BYTES = 40_000
 
 
 def test_the_page_shows_all_of_them_and_no_other() -> None:
