@@ -152,7 +152,7 @@ def test_one_file_alone_speaks_http() -> None:
     users = {
         module_name(path): name for path in FILES for name in imported(path.read_text("utf-8"), "") if name.startswith(libraries)
     }
-    assert users == {"live.exchange": "socket", "live.client": "socket", "live.binary_server": "socket"}
+    assert users == {"live.exchange": "socket", "live.server_client": "socket", "live.binary_server": "socket"}
 
 
 def test_one_file_alone_looks_back() -> None:

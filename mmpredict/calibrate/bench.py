@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal
 
-from mmpredict.live.client import Completion, CompletionClient, unique_prompt
-from mmpredict.live.embedded import ending_servers
+from mmpredict.live.answer import Completion
+from mmpredict.live.client import CompletionClient, unique_prompt
 from mmpredict.live.failure import FailureReason, RequestFailure
+from mmpredict.live.server_process import ending_servers
 
 REQUEST_TIMEOUT_S = 300.0
 SHORT_PROMPT_TOKENS = 8

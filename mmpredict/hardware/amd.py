@@ -10,6 +10,7 @@ from mmpredict.hardware.sysfs import number, text
 from mmpredict.hardware.tool import plain
 from mmpredict.units import GIB
 
+DRM = "sys/class/drm"
 AMD, NVIDIA, INTEL = "0x1002", "0x10de", "0x8086"
 # PCI device numbers that have one name only, from the PCI ID Repository (https://pci-ids.ucw.cz): sysfs gives numbers.
 _NAMES = {
@@ -32,14 +33,11 @@ def look_for_amd(root: Path = Path("/")) -> Sighting:
     Args:
         root: of the file system.
     """
-    drm = root / "sys/class/drm"
-    if not drm.is_dir():
+    if not (root / DRM).is_dir():
         return Sighting(not_seen=("GPUs in /sys/class/drm: the kernel shows no such directory.",))
     gpus: list[FoundGpu] = []
     not_seen: list[str] = []
-    for card in sorted(drm.glob("card*")):
-        if not re.fullmatch(r"card\d+", card.name):  # card0-HDMI-A-1 is an outlet of card0
-            continue
+    for card in cards(root):
         device = card / "device"
         vendor = text(device / "vendor")
         if vendor == AMD:
@@ -53,6 +51,16 @@ def look_for_amd(root: Path = Path("/")) -> Sighting:
         elif vendor and vendor != NVIDIA:
             not_seen.append(f"Display device {card.name} of vendor {plain(vendor, 20)}: not described.")
     return Sighting(tuple(gpus), tuple(not_seen))
+
+
+def cards(root: Path) -> list[Path]:
+    """Directories of the GPUs that the kernel shows, whoever made them.
+
+    Args:
+        root: of the file system.
+    """
+    # card0-HDMI-A-1 is an outlet of card0.
+    return [card for card in sorted((root / DRM).glob("card*")) if re.fullmatch(r"card\d+", card.name)]
 
 
 def is_integrated(device: Path) -> bool:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import csv
 import math
-import re
 import subprocess
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
 
-from mmpredict.hardware.amd import AMD, is_integrated
-from mmpredict.hardware.power import MICRO, MILLI
+from mmpredict.hardware.amd import AMD, cards, is_integrated
 from mmpredict.hardware.sensor import POWER, Part, Reading
-from mmpredict.hardware.sysfs import number, text
+from mmpredict.hardware.sysfs import MICRO, MILLI, number, text
 from mmpredict.hardware.temperature import TEMPERATURE
 from mmpredict.units import MIB
 
@@ -116,8 +114,7 @@ def parse_nvidia_line(line: str) -> list[Reading]:
 
 def look_for_amd_gpus(root: Path = Path("/")) -> list[AmdGpu]:
     """GPUs that the amdgpu driver shows, named after their cards."""
-    cards = [card for card in sorted((root / "sys/class/drm").glob("card*")) if re.fullmatch(r"card\d+", card.name)]
-    return [AmdGpu(card / "device", card.name) for card in cards if text(card / "device/vendor") == AMD]
+    return [AmdGpu(card / "device", card.name) for card in cards(root) if text(card / "device/vendor") == AMD]
 
 
 def look_for_nvidia_gpus(interval_ms: int = NVIDIA_INTERVAL_MS) -> list[NvidiaGpus]:

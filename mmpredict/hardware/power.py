@@ -6,10 +6,9 @@ import math
 from pathlib import Path
 
 from mmpredict.hardware.sensor import POWER, Part, Reading
-from mmpredict.hardware.sysfs import number, text
+from mmpredict.hardware.sysfs import MICRO, MILLI, number, text
 from mmpredict.hardware.tool import plain
 
-MICRO, MILLI = 1e-6, 1e-3
 MAX_CHANNELS = 8
 WHOLE_BOARD = "VDD_IN"
 INNER_RAILS = ("VDDQ",)

@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 
 MAX_DIGITS = 20
+MICRO, MILLI = 1e-6, 1e-3
+"""What the kernel's numbers are to be multiplied by, where it counts in millionths or thousandths [1]."""
 
 
 def text(path: Path) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmpredict.hardware.sensor import Reading
-from mmpredict.hardware.sysfs import number, text
+from mmpredict.hardware.sysfs import MILLI, number, text
 from mmpredict.hardware.tool import plain
 
 TEMPERATURE = "temperature"
-MILLI = 1e-3
 MAX_SENSORS = 24
 PLAUSIBLE_C = (-60.0, 200.0)  # zones that are switched off say -256 or 0x7fff
 PACKAGES = {"coretemp": ("Package",), "k10temp": ("Tctl", "Tdie"), "zenpower": ("Tctl", "Tdie")}

@@ -78,9 +78,7 @@ def read_answer(
     times: list[float] = []
     tokens: list[int] = []
     counted = 0
-    for now_s, line in lines(chunks):
-        if now_s > sent_s + timeout_s:
-            raise RequestFailure(FailureReason.TIMEOUT, f"no complete answer after {timeout_s:g} s")
+    for now_s, line in lines(chunks, sent_s, timeout_s):
         event = event_of(line)
         if event is None:
             continue
@@ -124,16 +122,24 @@ def reported(error: Any, status: int, raw: bytes) -> RequestFailure:
     return RequestFailure(reason, text or f"HTTP status {status}")
 
 
-def lines(chunks: Iterable[bytes]) -> Iterator[tuple[float, bytes]]:
+def lines(chunks: Iterable[bytes], sent_s: float, timeout_s: float) -> Iterator[tuple[float, bytes]]:
     """Lines of a streamed answer with the time of their arrival.
 
-    A chunk without an end of line gives an empty one, so that time is looked at.
+    Args:
+        chunks: the body's bytes, as they arrive.
+        sent_s: when the request was sent [s].
+        timeout_s: longest time from there to the end of the answer [s].
+
+    Raises:
+        RequestFailure: the answer is late, or a line too long.
     """
     pending = bytearray()
     for chunk in chunks:
         now_s = perf_counter()
+        if now_s > sent_s + timeout_s:
+            raise RequestFailure(FailureReason.TIMEOUT, f"no complete answer after {timeout_s:g} s")
         pending += chunk
-        lines = pending.split(b"\n") if b"\n" in chunk else [b"", pending]
+        lines = pending.split(b"\n") if b"\n" in chunk else [pending]
         if max(map(len, lines)) > MAX_LINE_BYTES:
             raise RequestFailure(FailureReason.SERVER_ERROR, f"the server sent a line of more than {MAX_LINE_BYTES} bytes")
         for line in lines[:-1]:

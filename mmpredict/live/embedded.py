@@ -14,10 +14,10 @@ from typing import Any, Self
 from mmpredict.errors import EngineError, EngineMissingError, ServerDiedError
 from mmpredict.live import engine_log
 from mmpredict.live.engine_process import check_model, engine_options, spawn
-from mmpredict.live.server_process import EXIT_TIMEOUT_S, ServerProcess, _running, ending_servers, stop_all
+from mmpredict.live.server_process import EXIT_TIMEOUT_S, ServerProcess, _running, stop_all
 from mmpredict.simulation.plan import InstancePlan
 
-__all__ = ["EmbeddedServer", "StartTimes", "_running", "ending_servers", "engine_build", "require_engine", "stop_all"]
+__all__ = ["EmbeddedServer", "StartTimes", "_running", "engine_build", "require_engine", "stop_all"]
 
 ENGINE = "xllamacpp"
 INSTALL_HINT = "install it with: pip install 'mmpredict[embedded]'"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mmpredict.errors import InputError
 from mmpredict.hardware.sensors import find_sensors
-from mmpredict.live.embedded import ending_servers
 from mmpredict.live.embedded_engine import EmbeddedEngine
 from mmpredict.live.engine import Engine
 from mmpredict.live.journal import Journal
 from mmpredict.live.recorder import Recorder
 from mmpredict.live.run import Progress, Run, Task
+from mmpredict.live.server_process import ending_servers
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.records import Records
 from mmpredict.simulation.dispatch import assign, check_context, check_order

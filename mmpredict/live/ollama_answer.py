@@ -44,9 +44,7 @@ def read_ollama_answer(
     times: list[float] = []
     texts: list[str] = []
     last, repeats, now_s = "", 0, sent_s
-    for now_s, line in lines(chunks):
-        if now_s > sent_s + timeout_s:
-            raise RequestFailure(FailureReason.TIMEOUT, f"no complete answer after {timeout_s:g} s")
+    for now_s, line in lines(chunks, sent_s, timeout_s):
         if not line.strip():
             continue
         event = _event(line)

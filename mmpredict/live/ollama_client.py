@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
 
 from mmpredict.errors import EngineError, UnknownNameError
 from mmpredict.live.answer import Completion
-from mmpredict.live.client import CompletionClient, check_asked
 from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.live.ollama_answer import read_ollama_answer
+from mmpredict.live.server_client import ServerClient, check_asked
 from mmpredict.models.answers import ListedTags, Process, Processes, Tag, Version, parsed
 
 FOR_EVER = -1
@@ -44,30 +43,12 @@ class OllamaOptions:
         return {"num_ctx": self.context_tokens, "num_batch": self.batch_tokens, "num_thread": self.threads, **gpu}
 
 
-class OllamaClient:
+class OllamaClient(ServerClient):
     """A client of one Ollama; several threads may use it at a time.
 
     Args:
-        url: its address.
+        base_url: its address.
     """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._client = CompletionClient(url)
-
-    def close(self) -> None:
-        """Give the connections up."""
-        self._client.close()
-
-    def abandon(self) -> None:
-        """Give up every answer that is awaited by ``stream``."""
-        self._client.abandon()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def version(self, timeout_s: float = 10.0) -> str:
         """Its version.
@@ -76,17 +57,17 @@ class OllamaClient:
             EngineError: no Ollama answers.
         """
         try:
-            return parsed(Version, self._client.ask("/api/version", timeout_s=timeout_s), "Ollama's /api/version").version
+            return parsed(Version, self.ask("/api/version", timeout_s=timeout_s), "Ollama's /api/version").version
         except RequestFailure as failure:
             raise EngineError(f"no Ollama answers at {self.url} ({failure}); {START_HINT}") from failure
 
     def tags(self) -> tuple[Tag, ...]:
         """The models that it has."""
-        return tuple(parsed(ListedTags, self._client.ask("/api/tags"), "Ollama's /api/tags").models)
+        return tuple(parsed(ListedTags, self.ask("/api/tags"), "Ollama's /api/tags").models)
 
     def loaded(self) -> tuple[Process, ...]:
         """The models that are in memory."""
-        return tuple(parsed(Processes, self._client.ask("/api/ps"), "Ollama's /api/ps").models)
+        return tuple(parsed(Processes, self.ask("/api/ps"), "Ollama's /api/ps").models)
 
     def require(self, tag: str) -> None:
         """Make sure that it has ``tag``.
@@ -109,7 +90,7 @@ class OllamaClient:
 
     def file(self, tag: str) -> str:
         """The file of a model's weights, as its description names it; empty if it names none."""
-        answer = self._client.ask("/api/show", {"model": tag}, LOAD_TIMEOUT_S)
+        answer = self.ask("/api/show", {"model": tag}, LOAD_TIMEOUT_S)
         text = answer.get("modelfile") if isinstance(answer, dict) else None
         lines = text.splitlines() if isinstance(text, str) else []
         return next((line.removeprefix("FROM ").strip() for line in lines if line.startswith("FROM ")), "")
@@ -177,11 +158,11 @@ class OllamaClient:
         def read(chunks: Iterable[bytes], sent_s: float) -> Completion:
             return read_ollama_answer(chunks, sent_s, timeout_s, output_tokens, on_token, reuse)
 
-        return self._client.send("/api/chat" if chat else "/api/generate", body, timeout_s, read)
+        return self.send("/api/chat" if chat else "/api/generate", body, timeout_s, read)
 
     def _keep(self, tag: str, keep_alive_s: int, wanted: str, options: Mapping[str, object]) -> None:
         body = {"model": tag, **_common(keep_alive_s), "stream": False, "options": options}
-        answer = self._client.ask("/api/generate", body, LOAD_TIMEOUT_S)
+        answer = self.ask("/api/generate", body, LOAD_TIMEOUT_S)
         reason = answer.get("done_reason") if isinstance(answer, dict) else None
         if reason != wanted:
             raise RequestFailure(FailureReason.SERVER_ERROR, f"Ollama answers {reason!r} to the request to {wanted} {tag}")

@@ -41,9 +41,7 @@ def read_openai_answer(
         RequestFailure: the answer is late, incomplete, an error, or not the protocol.
     """
     answer = _Answer()
-    for now_s, line in lines(chunks):
-        if now_s > sent_s + timeout_s:
-            raise RequestFailure(FailureReason.TIMEOUT, f"no complete answer after {timeout_s:g} s")
+    for now_s, line in lines(chunks, sent_s, timeout_s):
         if line.removeprefix(b"data:").strip() == END:
             break
         event = None if line.startswith(_FIELDS_WITHOUT_DATA) else event_of(line)

@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Any
 
 from mmpredict.errors import EngineError
 from mmpredict.live.answer import Completion
-from mmpredict.live.client import CompletionClient, check_asked
 from mmpredict.live.failure import RequestFailure
 from mmpredict.live.openai_answer import read_openai_answer
+from mmpredict.live.server_client import ServerClient, check_asked
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 
 
-class OpenAIClient:
+class OpenAIClient(ServerClient):
     """A client of one server; several threads may use it at a time.
 
     Args:
-        url: its address, with or without ``/v1``.
+        base_url: its address, with or without ``/v1``.
 
     Attributes:
         url: without it.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/").removesuffix("/v1")
-        self._client = CompletionClient(self.url)
-
-    def close(self) -> None:
-        """Give the connections up."""
-        self._client.close()
-
-    def abandon(self) -> None:
-        """Give up every answer that is awaited by ``stream``."""
-        self._client.abandon()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __init__(self, base_url: str) -> None:
+        super().__init__(base_url.rstrip("/").removesuffix("/v1"))
 
     def models(self, timeout_s: float = 10.0) -> tuple[str, ...]:
         """Names of the models that it has.
@@ -49,7 +34,7 @@ class OpenAIClient:
             EngineError: no such server answers.
         """
         try:
-            answer = self._client.ask("/v1/models", timeout_s=timeout_s)
+            answer = self.ask("/v1/models", timeout_s=timeout_s)
         except RequestFailure as failure:
             raise EngineError(
                 f"no server of OpenAI's protocol answers at {self.url} ({failure}); correct [engine] url"
@@ -60,7 +45,7 @@ class OpenAIClient:
         """Tokens of ``text``, without what stands around prompts, where the server has a ``/tokenize`` (llama.cpp, vLLM)."""
         body = {"model": model, "content": text, "prompt": text, "add_special": False, "add_special_tokens": False}
         try:
-            answer = self._client.ask("/tokenize", body)
+            answer = self.ask("/tokenize", body)
         except RequestFailure:
             return None
         tokens = answer.get("tokens") if isinstance(answer, dict) else None
@@ -109,7 +94,7 @@ class OpenAIClient:
         def read(chunks: Iterable[bytes], sent_s: float) -> Completion:
             return read_openai_answer(chunks, sent_s, timeout_s, output_tokens, on_token, reuse)
 
-        return self._client.send(CHAT if chat else COMPLETIONS, body, timeout_s, read)
+        return self.send(CHAT if chat else COMPLETIONS, body, timeout_s, read)
 
 
 def _objects(answer: object, name: str) -> list[dict[str, Any]]:

@@ -15,12 +15,12 @@ from time import perf_counter
 from mmpredict.errors import EngineError, EngineMissingError
 from mmpredict.hardware.sensor import Sensor
 from mmpredict.hardware.telemetry import memory_kills
-from mmpredict.live.embedded import ending_servers
 from mmpredict.live.engine import Engine, Server
 from mmpredict.live.failure import load_failure
 from mmpredict.live.recorder import Recorder
 from mmpredict.live.sampling import Sampler
 from mmpredict.live.sending import Sending
+from mmpredict.live.server_process import ending_servers
 from mmpredict.results.columns import ActivityRow, RequestRow
 from mmpredict.results.energy import share_energy
 from mmpredict.results.records import Records
@@ -88,6 +88,12 @@ class Run:
     Attributes:
         task: what is run.
         recorder: takes the rows.
+        begin_s: by ``time.perf_counter()`` [s].
+        sending: sends the requests.
+        sampler: looks at servers and machine meanwhile.
+        followers: requests that come when others are done.
+        sent: requests that were handed to a stream so far [1].
+        done: those of them that are answered or given up [1].
     """
 
     task: Task

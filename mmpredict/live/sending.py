@@ -33,6 +33,8 @@ class Sending:
         failures: instance → why it could not be loaded.
         ended: set where the run is broken off.
         meter: counts tokens.
+        sessions: (session, instance) → tokens that its last request there left.
+        kills: processes that had been ended for want of memory when the run began; ``None`` where the system does not tell [1].
     """
 
     plan: Plan

@@ -7,10 +7,11 @@ import json
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
+
+from json_server import JsonHandler, JsonServer
 
 from mmpredict.errors import EngineError
 from mmpredict.live.embedded import EmbeddedServer
@@ -35,10 +36,9 @@ class FakeRouter:
     status: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        self._http = _Server(("127.0.0.1", 0), _Handler)
+        self._http = _Server(_Handler)
         self._http.router = self
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self.url = self._http.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,16 +78,14 @@ class FakeRouter:
         return {"id": name, "object": "model", "owned_by": "llamacpp", "status": status}
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(JsonServer):
     router: FakeRouter
-    daemon_threads = True
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(JsonHandler):
     server: _Server
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802  as the library calls it
         router, address = self.server.router, urlsplit(self.path)
         name = parse_qs(address.query).get("model", [""])[0]
         if name:
@@ -101,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(400, "model name is missing from the request")
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802  as the library calls it
         router = self.server.router
         content = self.rfile.read(int(self.headers["Content-Length"]))
         name = json.loads(content).get("model", "")
@@ -144,14 +142,3 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse(self, status: int, message: str) -> None:
         kind = "not_found_error" if status == 404 else "invalid_request_error"
         self._answer(status, {"error": {"code": status, "message": message, "type": kind}})
-
-    def _answer(self, status: int, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""

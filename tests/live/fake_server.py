@@ -9,9 +9,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import perf_counter, sleep
 from typing import Any, Literal, Self
+
+from json_server import JsonHandler, JsonServer
 
 Mode = Literal[
     "ok",
@@ -120,10 +121,9 @@ class FakeServer:
     closing: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
-        self._http = _Server(("127.0.0.1", 0), _Handler)
+        self._http = _Server(_Handler)
         self._http.fake = self
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self.url = self._http.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -168,25 +168,21 @@ class FakeServer:
         }.get(self.mode, b"")
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(JsonServer):
     fake: FakeServer
-    daemon_threads = True
-    request_queue_size = 128  # the default of 5 delays bursts of connections by a second
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(JsonHandler):
     server: _Server
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802  as the library calls it
         ready = self.server.fake.mode != "loading"
         self._answer(200 if ready else 503, {"status": "ok"} if ready else _REJECTIONS["loading"][1])
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802  as the library calls it
         fake = self.server.fake
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         fake.requests.append(body)
@@ -221,14 +217,3 @@ class _Handler(BaseHTTPRequestHandler):
                 size = b"no number" if fake.mode == "bad-chunk" and number == 2 else b"%x" % len(piece)
                 self.wfile.write(b"%s\r\n%s\r\n" % (size, piece))
             self.wfile.write(b"0\r\n\r\n")
-
-    def _answer(self, status: int, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""

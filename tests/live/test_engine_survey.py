@@ -29,6 +29,7 @@ def test_everything_that_answers_is_found(
     program(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with FakeRouter({"m": small_model}, instance, tmp_path) as router, fake_ollama({TAG: str(small_model)}, tmp_path) as url:
+        monkeypatch.setattr(survey, "PATIENCE_S", 20.0)
         monkeypatch.setattr(survey, "USUAL_PORTS", (port_of(server.url), port_of(router.url), 1))
         monkeypatch.setenv("OLLAMA_HOST", url)
         found = survey.find_engines()

@@ -63,6 +63,7 @@ def test_the_official_client_chats(official: ollama.Client) -> None:
 
 
 def test_the_official_client_lists_and_shows(official: ollama.Client, url: str, text_model: Path) -> None:
+    official.generate("text", " a", options=OPTIONS, raw=True)
     assert {one.model for one in official.list().models} == {TAG, OTHER, ENDING}
     assert all(one.size == text_model.stat().st_size for one in official.list().models)
     shown = official.show("text")

@@ -138,6 +138,8 @@ def test_killed(words: str, start: Callable[..., Command], tmp_path: Path) -> No
 def test_interrupted(words: str, number: signal.Signals, start: Callable[..., Command], tmp_path: Path) -> None:
     command = start("execute", "scenario.toml", "--output", "report")
     command.wait_until(lambda: command.logs_with(words) == len(MODELS))
+    if words == SERVING_LINE:  # what servers take is looked at a few times a second only
+        command.wait_until(lambda: '"memory"' in (tmp_path / "report" / "records.jsonl").read_text())
     servers = command.servers()
     assert len(servers) == len(MODELS)
     command.interrupt(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -14,7 +15,7 @@ from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.live.openai_client import OpenAIClient
 from mmpredict.live.openai_engine import OpenAIEngine
 from mmpredict.models.resolve import resolve
-from mmpredict.scenario.engine_section import EngineSection
+from mmpredict.scenario.engine_section import EngineSection, Kind
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 
 
@@ -70,6 +71,7 @@ def test_no_server_and_no_address_are_said(plan: Plan) -> None:
 
 
 def test_every_kind_of_the_scenario_has_an_engine() -> None:
+    assert get_args(Kind) == KINDS
     for kind in KINDS:
         section = EngineSection(kind=kind)
         assert kind.replace("-", "") in type(engine_of(EngineChoice(**section.model_dump()))).__name__.lower()
