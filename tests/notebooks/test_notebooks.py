@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,14 +33,18 @@ def executed() -> dict[str, Any]:
     """Name → the notebook after its execution, or what went wrong."""
     import nbformat
     from nbclient import NotebookClient
+    from traitlets.config import Config
 
     def run(path: Path) -> Any:
         notebook = nbformat.read(path, as_version=4)
         options = {"timeout": CELL_S, "kernel_name": "python3", "resources": {"metadata": {"path": str(DIRECTORY)}}}
-        try:
-            return NotebookClient(notebook, **options).execute(env=os.environ | OFFLINE)
-        except Exception as error:
-            return error
+        with tempfile.TemporaryDirectory(prefix="nb", ignore_cleanup_errors=True) as sockets:
+            # A port that is chosen for a kernel may be taken before the kernel binds it; a file of its own is not.
+            ipc = {} if sys.platform == "win32" else {"KernelManager": {"transport": "ipc", "ip": f"{sockets}/k"}}
+            try:
+                return NotebookClient(notebook, config=Config(ipc), **options).execute(env=os.environ | OFFLINE)
+            except Exception as error:
+                return error
 
     with ThreadPoolExecutor(KERNELS) as pool:
         return dict(zip((path.name for path in NOTEBOOKS), pool.map(run, NOTEBOOKS), strict=True))
