@@ -9,6 +9,7 @@ from mmpredict.planning.search import Recommendation
 from mmpredict.results.compare import PlanComparison, median_absolute_error, metric_errors, regret, request_errors
 from mmpredict.results.display import Answer
 from mmpredict.results.outcome import Choice, Outcome
+from mmpredict.results.plain import plain
 from mmpredict.results.prediction import Prediction
 from mmpredict.scenario import Scenario
 from mmpredict.simulation.plan import Plan
@@ -91,13 +92,9 @@ class Validation(Answer):
             "recommendation": self.forecast.recommendation.to_dict(),
             "infeasible": self.forecast.infeasible,
             "plans": {name: plan.to_dict() for name, plan in self.forecast.plans.items()},
-            "makespan_median_absolute_error_frac": _number(self.median_error_frac),
-            "regret_frac": _number(self.regret_frac),
+            "makespan_median_absolute_error_frac": plain(self.median_error_frac),
+            "regret_frac": plain(self.regret_frac),
             "errors": {name: errors.to_dict() for name, errors in metric_errors(self.comparisons).items()},
             "request_errors": {name: errors.to_dict() for name, errors in request_errors(self.comparisons).items()},
             "strategies": {comparison.strategy: comparison.to_dict() for comparison in self.comparisons},
         }
-
-
-def _number(value: float) -> float | None:
-    return value if value == value else None

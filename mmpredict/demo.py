@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from mmpredict.live.embedded import engine_build
 from mmpredict.models.resolve import materialize
 from mmpredict.report.perfetto import write_trace
 from mmpredict.report.timeline import draw_comparison
+from mmpredict.results.plain import json_text
 from mmpredict.saving import make_directory, save
 from mmpredict.scenario import RequestSection, Scenario
 
@@ -111,7 +111,7 @@ def _calibrated(output: Path, measured_on: str, reuse: bool, report: Callable[[s
 
 def _write(validation: Validation, coefficients: Coefficients, output: Path) -> DemoResult:
     document = {**validation.to_dict(), "coefficients": coefficients.model_dump(mode="json")}
-    report_path = save((json.dumps(document, indent=1, sort_keys=True) + "\n").encode(), output / "report.json")
+    report_path = save(json_text(document).encode(), output / "report.json")
     timeline_path = draw_comparison(validation.comparisons, output / "timeline.png")
     runs = [
         (f"{label} {comparison.strategy}", records)

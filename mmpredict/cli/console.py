@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
+from mmpredict.results.plain import json_text
 from mmpredict.saving import make_directory, save
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def show_check(
 
 def print_json(document: dict[str, Any]) -> None:
     """One JSON document on standard output, keys in order."""
-    sys.stdout.write(_text(document))
+    sys.stdout.write(json_text(document))
 
 
 def write_json(document: dict[str, Any], path: Path) -> None:
@@ -85,11 +85,7 @@ def write_json(document: dict[str, Any], path: Path) -> None:
         StorageError: it cannot be written.
     """
     make_directory(path.parent)
-    save(_text(document).encode(), path)
-
-
-def _text(document: dict[str, Any]) -> str:
-    return json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    save(json_text(document).encode(), path)
 
 
 IDLE_CORES = 0.25

@@ -16,7 +16,8 @@ from typing import Any, Self
 
 from mmpredict.errors import FileFormatError, InputError, StorageError
 from mmpredict.results.columns import ROW_TYPES, ActivityRow, RequestRow, StateRow, columns
-from mmpredict.results.records import Records, plain_row
+from mmpredict.results.plain import plain_fields
+from mmpredict.results.records import Records
 from mmpredict.saving import make_directory
 
 FORMAT = "mmpredict execution"
@@ -56,7 +57,7 @@ class Journal:
         Raises:
             StorageError: the disk is full, or the file cannot be written any more; the rows before are whole.
         """
-        self._write({"plan": plan, "table": _TABLES[type(row)], **plain_row(row)})
+        self._write({"plan": plan, "table": _TABLES[type(row)], **plain_fields(row)})
 
     def close(self) -> None:
         """Nothing more is added."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmpredict.errors import InputError
+from mmpredict.results.plain import plain
 from mmpredict.results.prediction import Prediction
 
 
@@ -36,7 +37,7 @@ class Recommendation:
         return {
             "strategy": self.strategy,
             "goal": "makespan_s",
-            "ranking": [{"strategy": name, "makespan_s": None if math.isnan(value) else value} for name, value in self.ranking],
+            "ranking": [{"strategy": name, "makespan_s": plain(value)} for name, value in self.ranking],
             "runner_up": self.runner_up,
             "margin_frac": self.margin_frac,
             "probability": self.probability,

@@ -15,7 +15,7 @@ from mmpredict.results.scenarios_check import (
     NEAR_FRAC,
     TARGET_COVERAGE,
     TARGET_FRAC,
-    Choice,
+    CheckedChoice,
     MetricSummary,
     ScenarioRow,
     near_frac,
@@ -24,7 +24,7 @@ from mmpredict.results.scenarios_check import (
 from mmpredict.units import format_percent, format_seconds
 
 
-def scenarios_check_tables(judged: Sequence[ScenarioRow], shown: Sequence[ScenarioRow], found: Sequence[Choice]) -> Group:
+def scenarios_check_tables(judged: Sequence[ScenarioRow], shown: Sequence[ScenarioRow], found: Sequence[CheckedChoice]) -> Group:
     """Errors by metric, by strategy, and what was recommended.
 
     Args:
@@ -76,7 +76,7 @@ def _strategies(rows: Sequence[ScenarioRow]) -> Table:
     return table
 
 
-def _choices(rows: Sequence[ScenarioRow], found: Sequence[Choice]) -> Table:
+def _choices(rows: Sequence[ScenarioRow], found: Sequence[CheckedChoice]) -> Table:
     regret = f"mean regret {_percent(fmean(one.regret_frac for one in found))}"
     good = f"best or within {NEAR_FRAC:.0%} of it: {_percent(near_frac(found))}"
     order = f"whole order right: {_percent(fmean(one.in_order for one in found))}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import numpy as np
 
 from mmpredict.results.metrics import METRICS, Summary, summarize
+from mmpredict.results.plain import plain, plain_fields
 from mmpredict.results.prediction import Interval, Prediction
 from mmpredict.results.records import Records
 from mmpredict.results.request_forecast import LATENCIES, latencies_s
@@ -52,10 +53,10 @@ class MetricComparison:
         """Plain data for JSON."""
         return {
             "predicted": self.predicted.to_dict(),
-            "measured": _plain(self.measured),
-            "runs": [_plain(value) for value in self.runs],
-            "error_frac": _plain(self.error_frac),
-            "noise_frac": _plain(self.noise_frac),
+            "measured": plain(self.measured),
+            "runs": plain(self.runs),
+            "error_frac": plain(self.error_frac),
+            "noise_frac": plain(self.noise_frac),
             "covered": self.covered,
         }
 
@@ -141,7 +142,7 @@ class Errors:
 
     def to_dict(self) -> dict[str, float | int | None]:
         """Plain data for JSON."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return plain_fields(self)
 
 
 def compare(prediction: Prediction, *runs: Records) -> PlanComparison:
@@ -224,7 +225,3 @@ def _middle(values: Sequence[float]) -> int:
 
 def _median(values: Sequence[float]) -> float:
     return float(np.median(values)) if values else math.nan
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value

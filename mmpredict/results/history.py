@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any, Literal
 
 from mmpredict.results.compare import Errors, MetricComparison, errors_of
+from mmpredict.results.plain import plain_fields
 from mmpredict.results.prediction import Interval
 
 Period = Literal["run", "day"]
@@ -89,7 +90,7 @@ class PastCheck:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"number": self.number, **asdict(self.check), "figures": [_plain(asdict(one)) for one in self.figures]}
+        return {"number": self.number, **asdict(self.check), "figures": [plain_fields(one) for one in self.figures]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,3 @@ def _measured(past: PastCheck, metric: str) -> dict[tuple[str, str], float]:
 def _level(measured: Mapping[tuple[str, str], float], usual: Mapping[tuple[str, str], float]) -> float:
     shared = [measured[subject] - usual[subject] for subject in measured if subject in usual]
     return median(shared) if shared else math.nan
-
-
-def _plain(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in data.items()}

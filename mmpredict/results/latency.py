@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmpredict.results.plain import plain_fields
 from mmpredict.results.request_table import RequestTable
 
 RANKS = (50, 90, 95, 99)
@@ -26,7 +27,7 @@ class Distribution:
 
     def to_dict(self) -> dict[str, float | None]:
         """Plain data for JSON."""
-        return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
+        return plain_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

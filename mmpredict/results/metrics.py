@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmpredict.results.energy import total_energy_j
 from mmpredict.results.latency import deadlines_met_frac, request_times
+from mmpredict.results.plain import plain_fields
 from mmpredict.results.records import Records
 from mmpredict.results.request_table import RequestTable
 
@@ -48,7 +49,7 @@ class Summary:
 
     def to_dict(self) -> dict[str, float | int | None]:
         """Plain data for JSON."""
-        return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(self).items()}
+        return plain_fields(self)
 
 
 METRICS = (

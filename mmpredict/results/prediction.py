@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from mmpredict.results.columns import ROW_TYPES
 from mmpredict.results.display import Shown, show
 from mmpredict.results.latency import distributions
 from mmpredict.results.metrics import METRICS, Summary
+from mmpredict.results.plain import json_text, plain_fields
 from mmpredict.results.records import Records
 from mmpredict.results.request_table import RequestTable
 from mmpredict.results.schedule import schedule
@@ -44,10 +44,7 @@ class Interval:
 
     def to_dict(self) -> dict[str, float | None]:
         """Plain data for JSON."""
-        return {
-            name: None if math.isnan(number) else number
-            for name, number in (("value", self.value), ("low", self.low), ("high", self.high))
-        }
+        return plain_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ class Prediction:
 
     def to_json(self) -> str:
         """One JSON document, keys in order."""
-        return json.dumps(self.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n"
+        return json_text(self.to_dict())
 
     def to_frame(self, table: str = "metrics") -> pandas.DataFrame:
         """One table as a pandas frame.

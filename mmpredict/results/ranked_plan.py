@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 from mmpredict.results.display import Shown, show
+from mmpredict.results.plain import plain_fields
 from mmpredict.results.prediction import Interval
 
 
@@ -83,11 +84,7 @@ class RankedPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        data = asdict(self)
-        data["goal"] = self.goal.to_dict()
-        data["metrics"] = {name: interval.to_dict() for name, interval in self.metrics.items()}
-        plain: dict[str, Any] = _plain(data)
-        return plain
+        return plain_fields(self) | {"goal": self.goal.to_dict()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +139,7 @@ class Sensitivity:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        return plain_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +201,3 @@ class Ranking:
             "provenance": list(self.provenance),
             "warnings": list(self.warnings),
         }
-
-
-def _plain(value: Any) -> Any:
-    """``nan`` as None, tuples as lists."""
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

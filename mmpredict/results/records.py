@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mmpredict.results.columns import ActivityRow, RequestRow, StateRow
+from mmpredict.results.plain import plain_fields
 
 if TYPE_CHECKING:
     import pandas
@@ -37,9 +37,9 @@ class Records:
         """Plain data for JSON; times that were never reached become ``None``."""
         return {
             "origin": self.origin,
-            "requests": [plain_row(row) for row in self.requests],
-            "activities": [plain_row(row) for row in self.activities],
-            "states": [plain_row(row) for row in self.states],
+            "requests": [plain_fields(row) for row in self.requests],
+            "activities": [plain_fields(row) for row in self.activities],
+            "states": [plain_fields(row) for row in self.states],
         }
 
     def to_frame(self, table: str = "requests") -> pandas.DataFrame:
@@ -50,8 +50,3 @@ class Records:
 
         names = [column.name for column in columns(ROW_TYPES[table])]
         return pandas.DataFrame([asdict(row) for row in getattr(self, table)], columns=names)
-
-
-def plain_row(row: RequestRow | ActivityRow | StateRow) -> dict[str, Any]:
-    """A row as plain data for JSON, ``None`` for ``nan``."""
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(row).items()}

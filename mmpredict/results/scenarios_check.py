@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
 import numpy as np
 
+from mmpredict.results.plain import plain, plain_fields
 from mmpredict.results.prediction import Interval
 
 TARGET_FRAC: dict[str, float] = {
@@ -74,13 +75,7 @@ class ScenarioRow:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        numbers = {"measured": self.measured, "noise_frac": self.noise_frac, "error_frac": self.error_frac}
-        return {
-            **asdict(self),
-            "predicted": self.predicted.to_dict(),
-            **{name: None if math.isnan(value) else value for name, value in numbers.items()},
-            "inside": self.inside,
-        }
+        return plain_fields(self) | {"error_frac": plain(self.error_frac), "inside": self.inside}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +99,11 @@ class MetricSummary:
 
     def to_dict(self) -> dict[str, float | int | None]:
         """Plain data for JSON."""
-        return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
+        return plain_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class CheckedChoice:
     """What was recommended for one scenario, and what it cost.
 
     Attributes:
@@ -145,10 +140,10 @@ class Choice:
         return {
             "case": self.case,
             "predicted_s": self.predicted_s,
-            "measured_s": {name: None if math.isinf(value) else value for name, value in self.measured_s.items()},
+            "measured_s": plain(self.measured_s),
             "recommended": self.recommended,
             "best": self.best,
-            "regret_frac": None if math.isinf(self.regret_frac) else self.regret_frac,
+            "regret_frac": plain(self.regret_frac),
             "in_order": self.in_order,
         }
 
@@ -175,7 +170,7 @@ def summaries(rows: Sequence[ScenarioRow]) -> dict[str, MetricSummary]:
     return found
 
 
-def choices(rows: Sequence[ScenarioRow]) -> list[Choice]:
+def choices(rows: Sequence[ScenarioRow]) -> list[CheckedChoice]:
     """What was recommended for each scenario that was run by several strategies, in order of the scenarios."""
     makespans = [row for row in rows if row.metric == "makespan_s"]
     found = []
@@ -184,11 +179,11 @@ def choices(rows: Sequence[ScenarioRow]) -> list[Choice]:
         if len(own) > 1 and not all(math.isnan(row.measured) for row in own):
             predicted_s = {row.strategy: row.predicted.value for row in own}
             measured_s = {row.strategy: math.inf if math.isnan(row.measured) else row.measured for row in own}
-            found.append(Choice(case, predicted_s, measured_s))
+            found.append(CheckedChoice(case, predicted_s, measured_s))
     return found
 
 
-def misses(rows: Sequence[ScenarioRow], found: Sequence[Choice]) -> list[str]:
+def misses(rows: Sequence[ScenarioRow], found: Sequence[CheckedChoice]) -> list[str]:
     """What is beyond its target, a sentence each; empty when all is well.
 
     Args:
@@ -216,7 +211,7 @@ def misses(rows: Sequence[ScenarioRow], found: Sequence[Choice]) -> list[str]:
     return said
 
 
-def near_frac(found: Sequence[Choice]) -> float:
+def near_frac(found: Sequence[CheckedChoice]) -> float:
     """Share of the recommendations that are the best or nearly as good [1]."""
     return fmean(choice.regret_frac <= NEAR_FRAC for choice in found)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
+
+from mmpredict.results.plain import plain, plain_fields
 
 TOLERANCE_FRAC = {"ttft_p50_s": 0.20, "e2e_p50_s": 0.12, "makespan_s": 0.08, "load_wait_s": 0.20}
 """Largest median of the absolute error, by metric, that still passes."""
@@ -47,8 +49,7 @@ class ServingRow:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        noise = None if math.isnan(self.noise_frac) else self.noise_frac
-        return asdict(self) | {"noise_frac": noise, "error_frac": self.error_frac, "inside": self.inside}
+        return plain_fields(self) | {"error_frac": plain(self.error_frac), "inside": self.inside}
 
 
 def summary(rows: Sequence[ServingRow]) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mmpredict.results.plain import plain
 from mmpredict.results.prediction import Interval
 
 Verdict = Literal["pass", "fail"]
@@ -45,7 +46,7 @@ class VariantResult:
             "answer": self.answer,
             "why_not": self.why_not,
             "warnings": list(self.warnings),
-            "measured": {name: _number(value) for name, value in self.measured.items()},
+            "measured": plain(self.measured),
             "simulated_only": not self.measured,
         }
 
@@ -90,12 +91,12 @@ class Judgement:
         return {
             "variant": self.variant,
             "measure": self.measure,
-            "bound": _number(self.bound),
+            "bound": plain(self.bound),
             "sign": ">=" if self.least else "<=",
             "bound_of": self.bound_of,
             "whose": self.whose,
             "predicted": self.predicted.to_dict(),
-            "measured": _number(self.measured),
+            "measured": plain(self.measured),
             "verdict": self.verdict,
             "sure": self.sure,
         }
@@ -180,7 +181,3 @@ class SuiteResult:
             "tests": [test.to_dict() for test in self.tests],
             "provenance": list(self.provenance),
         }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

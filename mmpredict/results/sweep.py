@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from mmpredict.results.display import Shown, show
+from mmpredict.results.plain import plain
 from mmpredict.results.prediction import Interval
 
 SWEPT = (
@@ -52,7 +53,7 @@ class SweepPoint:
         """Plain data for JSON."""
         data = asdict(self)
         data["metrics"] = {name: interval.to_dict() for name, interval in self.metrics.items()}
-        data["offered_per_s"] = None if math.isnan(self.offered_per_s) else self.offered_per_s
+        data["offered_per_s"] = plain(self.offered_per_s)
         return data
 
 

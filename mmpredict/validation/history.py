@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmpredict.errors import FileFormatError, InputError, StorageError
 from mmpredict.results.history import Check, Figure, PastCheck
+from mmpredict.results.plain import plain
 from mmpredict.saving import data_directory, make_directory
 from mmpredict.validation.executed import Executed, executed_from
 
@@ -76,7 +77,7 @@ class History:
 
     def add(self, number: int, figures: Iterable[Figure], run: Executed | None = None) -> None:
         """Keep figures of a check, and the run that they come from (errors as ``begin``)."""
-        rows = [(number, *(_stored(value) for value in astuple(figure))) for figure in figures]
+        rows = [(number, *(plain(value) for value in astuple(figure))) for figure in figures]
         text = "" if run is None else json.dumps(run.to_dict(), separators=(",", ":"), allow_nan=False)
         with self._open(write=True) as database:
             marks = ", ".join("?" * (1 + len(fields(Figure))))
@@ -184,10 +185,6 @@ def _tables(database: sqlite3.Connection) -> int:
 def _checks(database: sqlite3.Connection, since: str) -> list[tuple[int, Check]]:
     rows = database.execute(f"SELECT number, {_CHECK} FROM checks WHERE at >= ? ORDER BY at, number", (since,))
     return [(int(number), Check(*(str(value) for value in rest))) for number, *rest in rows]
-
-
-def _stored(value: str | float | int) -> str | float | int | None:
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _figure(row: Sequence[object]) -> Figure:

@@ -8,7 +8,6 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
@@ -19,7 +18,9 @@ from mmpredict.errors import EngineError
 from mmpredict.live.execute import execute_plan
 from mmpredict.models.resolve import resolve
 from mmpredict.models.spec import ModelSpec
+from mmpredict.results.compare import compared
 from mmpredict.results.metrics import summarize
+from mmpredict.results.prediction import column_intervals
 from mmpredict.results.records import Records
 from mmpredict.results.serving_check import ServingRow
 from mmpredict.saving import make_directory
@@ -143,13 +144,12 @@ def _rows(case: ServingCase, own: Coefficients, memory_bytes: float, runs: Seque
     drawn = [
         simulate(case.plan, case.workload, case.specs, CostModel(own, Draw(0, number)), memory_bytes) for number in range(DRAWS)
     ]
+    predicted = column_intervals(np.array([[_metric(records, metric) for metric in case.metrics] for records in drawn]))
     rows = []
-    for metric in case.metrics:
-        low, middle, high = np.quantile([_metric(records, metric) for records in drawn], [0.1, 0.5, 0.9])
-        seen = [run[metric] for run in runs]
-        value = median(seen)
-        noise = median(abs(one / value - 1) for one in seen) if len(seen) > 1 else math.nan
-        rows.append(ServingRow(case.group, case.name, metric, float(middle), float(low), float(high), value, noise))
+    for metric, interval in zip(case.metrics, predicted, strict=True):
+        one = compared(metric, interval, [run[metric] for run in runs])
+        bounds = (interval.value, interval.low, interval.high)
+        rows.append(ServingRow(case.group, case.name, metric, *bounds, one.measured, one.noise_frac))
     return rows
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mmpredict.report.scenarios_check import scenarios_check_tables
 from mmpredict.results.prediction import Interval
-from mmpredict.results.scenarios_check import Choice, ScenarioRow, choices, misses, near_frac, summaries
+from mmpredict.results.scenarios_check import CheckedChoice, ScenarioRow, choices, misses, near_frac, summaries
 
 
 def row(
@@ -56,7 +56,7 @@ def test_recommendations_by_hand() -> None:
 
 
 def test_a_recommendation_that_never_ended_costs_without_end() -> None:
-    lost = Choice("a", {"p": 1.0, "s": 2.0}, {"p": math.inf, "s": 2.0})
+    lost = CheckedChoice("a", {"p": 1.0, "s": 2.0}, {"p": math.inf, "s": 2.0})
     assert math.isinf(lost.regret_frac) and lost.to_dict()["regret_frac"] is None
     assert any("mean regret" in one for one in misses([], [lost]))
 
