@@ -9,8 +9,6 @@ import typer
 
 from mmpredict.cli.console import OUTPUT, print_json, remark
 
-HISTORY = "history"
-
 Period = Literal["run", "day"]
 
 

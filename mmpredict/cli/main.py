@@ -23,6 +23,7 @@ from mmpredict.cli import (
     suite,
     sweep,
     timeline,
+    validate,
 )
 from mmpredict.cli.console import remark
 from mmpredict.errors import MmpredictError
@@ -43,7 +44,7 @@ app.command("predict")(scenario.predict)
 app.command("recommend")(recommend.recommend)
 app.command("sweep")(sweep.sweep)
 app.command("execute")(scenario.execute)
-app.command("validate")(scenario.validate)
+app.command("validate")(validate.validate)
 app.command("timeline")(timeline.timeline)
 app.command("suite")(suite.suite)
 app.command("history")(history.show_history)

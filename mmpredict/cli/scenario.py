@@ -1,4 +1,4 @@
-"""``mmpredict predict | execute | validate SCENARIO``."""
+"""``mmpredict predict | execute SCENARIO``, and what ``validate`` has in common with them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark, write_json
-from mmpredict.cli.history import HISTORY, show_history
-from mmpredict.cli.memory_check import MEMORY, validate_memory
-from mmpredict.cli.recording import keeper, served_by
-from mmpredict.cli.scenarios_check import MAX_COUNT, SCENARIOS, ScenariosOptions, validate_scenarios
-from mmpredict.cli.serving_check import SERVING, validate_serving
-from mmpredict.cli.speed_check import SPEED, validate_speed
-from mmpredict.errors import EngineError, InputError, MmpredictError
+from mmpredict.errors import EngineError, MmpredictError
 from mmpredict.saving import make_directory
 
 if TYPE_CHECKING:
     from mmpredict.results.records import Records
-
-OUT_OF_TOLERANCE = 4
 
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML); docs/scenario.md describes it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
@@ -110,9 +102,9 @@ def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = No
     from mmpredict.results.metrics import summarize
 
     journal = None if output is None else output / "records.jsonl"
-    with _kept(journal), progress_bars() as bars, _logs(output) as logs:
+    with _kept(journal), progress_bars() as bars, logs_directory(output) as logs:
         measured = api.execute(
-            scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction), _warn, journal
+            scenario, logs, limit, lambda label, fraction: bars("running the real thing", label, fraction), warn, journal
         )
     document = _execution(measured)
     if output is not None:
@@ -122,98 +114,11 @@ def execute(scenario: ScenarioFile, as_json: AsJson = False, output: Output = No
         print_json(document)
     else:
         OUTPUT.print(summary_table(list(summaries.items())))
-    _require_answers(measured.values())
-
-
-def validate(
-    scenario: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SCENARIO|WORD",
-            help="Scenario file (docs/scenario.md); memory, speed, serving, scenarios: our own cases; history: what was found.",
-        ),
-    ],
-    as_json: AsJson = False,
-    output: Output = None,
-    draws: Draws = None,
-    seed: Seed = 0,
-    limit: Limit = None,
-    repeat: Annotated[
-        int, typer.Option("--repeat", min=1, max=1000, help="Real runs of each strategy, in rounds over all strategies.")
-    ] = 1,
-    tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0.0, help="Largest median absolute error of the makespan; beyond it, exit code 4.")
-    ] = 0.25,
-    quick: Annotated[bool, typer.Option("--quick", help="With one of the words: a few cases only.")] = False,
-    count: Annotated[int | None, typer.Option("--count", min=1, max=MAX_COUNT, help="With scenarios: how many; 20.")] = None,
-    resume: Annotated[Path | None, typer.Option("--resume", help="With scenarios: raw file to go on with.")] = None,
-    runs: Annotated[Path | None, typer.Option("--from", help="With scenarios: raw file to predict anew, nothing is run.")] = None,
-) -> None:
-    """Predict, run the real thing, and show how far off the prediction was.
-
-    Of a scenario every strategy is run; `mmpredict validate memory` holds predicted sizes against the buffers of real servers,
-    `mmpredict validate speed` predicted speeds against servers with one model each that the calibration did not measure,
-    `mmpredict validate serving` predicted latencies against servers under load, together, and loaded again, and
-    `mmpredict validate scenarios` everything, in random scenarios of several models. What was found is kept: `mmpredict history`
-    shows it, and `mmpredict calibrate fit --from-validation` learns from it.
-
-    Example: mmpredict validate scenario.toml --repeat 3 --tolerance 0.2
-    """
-    if str(scenario) != SCENARIOS and (count is not None or resume is not None or runs is not None):
-        raise InputError(f"--count, --resume and --from go with `mmpredict validate {SCENARIOS}` only")
-    if str(scenario) == HISTORY:
-        show_history(as_json=as_json)
-        return
-    if str(scenario) == MEMORY:
-        validate_memory(as_json, output, quick, OUT_OF_TOLERANCE)
-        return
-    if str(scenario) == SPEED:
-        validate_speed(as_json, output, quick, OUT_OF_TOLERANCE)
-        return
-    if str(scenario) == SERVING:
-        validate_serving(as_json, output, quick, OUT_OF_TOLERANCE)
-        return
-    if str(scenario) == SCENARIOS:
-        validate_scenarios(as_json, output, ScenariosOptions(count, seed, quick, resume, runs, draws), OUT_OF_TOLERANCE)
-        return
-    from mmpredict import api
-    from mmpredict.report.html import write_page
-    from mmpredict.report.request_comparison import requests_table, verdict
-    from mmpredict.report.table import comparison_table
-    from mmpredict.report.timeline import draw_comparison
-    from mmpredict.scenario import read_scenario
-
-    question = read_scenario(scenario)
-    with progress_bars() as bars, _logs(output) as logs:
-        found = api.validate(
-            question,
-            logs,
-            draws,
-            seed,
-            limit,
-            lambda label, fraction: bars("running the real thing", label, fraction),
-            remark=_warn,
-            repeats=repeat,
-            keep=keeper("scenario", scenario.stem, question.digest, output, served_by(question.engine)),
-        )
-    if output is not None:
-        write_json(found.to_dict(), output / "validation.json")
-        draw_comparison(found.comparisons, output / "timeline.png")
-        write_page(found.outcome(), output / "report.html")
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        OUTPUT.print(comparison_table(found.comparisons, found.forecast.recommendation.strategy))
-        if any(comparison.requests for comparison in found.comparisons):
-            OUTPUT.print(requests_table(found.comparisons))
-    _require_answers(records for comparison in found.comparisons for records in comparison.runs)
-    remark(verdict(found.comparisons, tolerance))
-    if not found.median_error_frac <= tolerance:
-        raise typer.Exit(OUT_OF_TOLERANCE)
+    require_answers(measured.values())
 
 
 @contextmanager
-def _logs(output: Path | None) -> Iterator[Path]:
+def logs_directory(output: Path | None) -> Iterator[Path]:
     """Where servers write their logs: below the output directory, or in a temporary one."""
     if output is not None:
         yield make_directory(output) / "logs"
@@ -222,7 +127,8 @@ def _logs(output: Path | None) -> Iterator[Path]:
         yield Path(directory)
 
 
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
+    """A remark that begins with the word."""
     remark(f"warning: {text}")
 
 
@@ -256,7 +162,12 @@ def _kept(journal: Path | None) -> Iterator[None]:
         raise
 
 
-def _require_answers(runs: Iterable[Records]) -> None:
+def require_answers(runs: Iterable[Records]) -> None:
+    """Make sure that every request was answered.
+
+    Raises:
+        EngineError: some failed; the message counts them by status.
+    """
     failures = Counter(row.status for records in runs for row in records.requests if row.status != "ok")
     if failures:
         told = ", ".join(f"{count} {status}" for status, count in failures.most_common())

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mmpredict.cost.coefficients import Coefficients
     from mmpredict.validation.raw_runs import RawRuns
 
-SCENARIOS = "scenarios"
 MAX_COUNT = 1000
 
 

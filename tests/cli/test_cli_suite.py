@@ -57,4 +57,7 @@ def test_mistakes_with_raw_files_are_one_line(call: Call, place: Path) -> None:
     both = call("validate", "scenarios", "--from", "a", "--resume", "b")
     assert_one_line(both, 2, "--resume and --from exclude each other")
     assert_one_line(call("validate", "scenarios", "--from", "a", "--count", "3"), 2, "exclude each other")
-    assert_one_line(call("validate", "speed", "--count", "3"), 2, "go with `mmpredict validate scenarios` only")
+    assert_one_line(call("validate", "speed", "--count", "3"), 2, "--count goes with `mmpredict validate scenarios`,")
+    assert_one_line(call("validate", "memory", "--tolerance", "0.1"), 2, "--tolerance goes with a scenario file, not with 'memory'")
+    assert_one_line(call("validate", "history", "--repeat", "3"), 2, "--repeat goes with a scenario file, not with 'history'")
+    assert_one_line(call("validate", "a.toml", "--quick"), 2, "--quick goes with")
