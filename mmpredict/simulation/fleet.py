@@ -19,6 +19,7 @@ from mmpredict.simulation.page_cache import PageCache
 from mmpredict.simulation.paging import Paging
 from mmpredict.simulation.passes import split_of
 from mmpredict.simulation.plan import InstancePlan
+from mmpredict.simulation.rewind import rewind_of
 from mmpredict.simulation.server import LlamaServer
 
 State = Literal["unloaded", "loading", "ready", "unloading"]
@@ -217,7 +218,7 @@ class Fleet:
             split_of(spec.shape, plan.unified),
             lambda job: self._done(instance, job),
             plan.prompt_store_bytes * plan.context_tokens / cache_bytes(spec.shape, plan.cache) if plan.prompt_store_bytes else 0.0,
-            whole=spec.shape.window is not None or spec.shape.recurrent is not None,
+            rewind_of(spec.shape, plan.cache),
         )
         instance.state, instance.loading, instance.ready_s = "ready", None, now_s
         instance.used_s = now_s

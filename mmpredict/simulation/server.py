@@ -22,7 +22,8 @@ from mmpredict.simulation.decoding import Decoding
 from mmpredict.simulation.job import Job
 from mmpredict.simulation.machine import Activity, Machine
 from mmpredict.simulation.passes import Split, equal_passes
-from mmpredict.simulation.slots import Slots
+from mmpredict.simulation.rewind import Rewind
+from mmpredict.simulation.slots import EVERYWHERE, Slots
 
 
 class LlamaServer:
@@ -36,7 +37,7 @@ class LlamaServer:
         batch_tokens: largest batch [tokens].
         split: how its batches are divided into passes.
         finished: called with every job that has its last token.
-        stored_cells, whole: see ``Slots``.
+        stored_cells, rewind: see ``Slots``.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class LlamaServer:
         split: Split,
         finished: Callable[[Job], None],
         stored_cells: float = 0.0,
-        whole: bool = False,
+        rewind: Rewind = EVERYWHERE,
     ) -> None:
         self._env = env
         self._machine = machine
@@ -58,7 +59,7 @@ class LlamaServer:
         self._batch_tokens = batch_tokens
         self._split = split
         self._finished = finished
-        self._slots = Slots(slots, stored_cells, whole)
+        self._slots = Slots(slots, stored_cells, rewind)
         self._queue: deque[Job] = deque()
         self._prompts: list[tuple[int, Job]] = []  # by number of the slot
         self._decoding = Decoding(cost.prices, split)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from bisect import insort
 
 from mmpredict.simulation.job import Job
+from mmpredict.simulation.rewind import Rewind
 
 SIMILARITY = 0.1
 """Part of a prompt that a slot's cache must hold for its sake to be chosen (``--slot-prompt-similarity``)."""
 
 STORED_SIMILARITY = 0.25
 """Part of a prompt that a stored conversation must hold to be loaded."""
+
+EVERYWHERE = Rewind()
+"""Caches that hold every token can be cut off anywhere."""
 
 
 class Slots:
@@ -20,13 +24,13 @@ class Slots:
         count: how many [1].
         stored_cells: cells of overwritten conversations that main memory keeps (``--cache-ram``); copies to and fro take no time
             here, which is little beside evaluating the same tokens [tokens].
-        whole: whether a cache can only be continued at its end, not from the middle: that of windows, whose far cells are gone, and
-            of recurrent states; servers with checkpoints can go back to some points, which is not modelled.
+        rewind: what the cache lets the server go back to; servers with checkpoints can go back to some points more, which is not
+            modelled.
     """
 
-    def __init__(self, count: int, stored_cells: float = 0.0, whole: bool = False) -> None:
+    def __init__(self, count: int, stored_cells: float = 0.0, rewind: Rewind = EVERYWHERE) -> None:
         self._stored_cells = stored_cells
-        self._whole = whole
+        self._rewind = rewind
         self._stored: dict[str, int] = {}  # session → cells, the oldest first
         # Used longest ago first; of equally old ones llama-server takes the last.
         self.idle: list[tuple[float, int]] = [(-1.0, -number) for number in reversed(range(count))]
@@ -82,9 +86,8 @@ class Slots:
         number = self._slot_of.get(job.session)
         if number is None or (self._used_s[number], -number) not in self.idle:
             return None
-        return number if self._reusable(job, self._cells[number]) > SIMILARITY * job.row.prompt_tokens else None
+        return number if min(job.shared_tokens, self._cells[number]) > SIMILARITY * job.row.prompt_tokens else None
 
     def _reusable(self, job: Job, cells: int) -> int:
         """Prompt tokens that need no evaluation; the last one always does [tokens]."""
-        reused = min(job.shared_tokens, cells, job.row.prompt_tokens - 1)
-        return 0 if self._whole and reused < cells else reused
+        return self._rewind.reusable(min(job.shared_tokens, cells, job.row.prompt_tokens - 1), cells)

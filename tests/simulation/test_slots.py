@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from mmpredict.models.cache import CacheOptions
+from mmpredict.models.resolve import resolve
 from mmpredict.results.columns import RequestRow
 from mmpredict.simulation.job import Job
+from mmpredict.simulation.rewind import Rewind, rewind_of
 from mmpredict.simulation.slots import Slots
 
 
@@ -81,8 +86,23 @@ def test_a_stored_conversation_must_hold_a_quarter_of_the_prompt() -> None:
     assert served(slots, job("a", prompt=1000, shared=110), 3.0).row.cached_tokens == 0
 
 
-def test_a_cache_of_windows_can_only_be_continued_at_its_end() -> None:
+def test_a_recurrent_state_can_only_be_continued_at_its_end() -> None:
     for shared, found in ((110, 110), (150, 110), (100, 0)):
-        slots = Slots(1, whole=True)
+        slots = Slots(1, rewind=Rewind(recurrent=True))
         served(slots, job("a"), 1.0)
         assert served(slots, job("a", prompt=200, shared=shared), 2.0).row.cached_tokens == found
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_what_a_window_lets_a_server_reuse_is_what_it_did(slots: int) -> None:
+    """gemma3-270m on the embedded engine, 2026-11-27: (prompt, shared with the next one) → cached."""
+    shape = resolve("synthetic:gemma3-270m@q4_k").shape
+    rewind = rewind_of(shape, CacheOptions(4096, slots, 512, unified=True))
+    seen = {(60, 69): 0, (500, 509): 0, (520, 529): 529, (2600, 2609): 2609, (520, 500): 0, (700, 680): 680, (2600, 2580): 2580}
+    assert {(prompt, shared): rewind.reusable(shared, prompt + 9) for prompt, shared in seen} == seen
+
+
+def test_a_window_whose_begin_is_gone_is_filled_anew() -> None:
+    rewind = Rewind(window=512, window_cells=1024)
+    assert rewind.reusable(2000, 2400) == 2000
+    assert rewind.reusable(1800, 2400) == 0, "cells from 1376 on are there, those from 1288 on are needed"
