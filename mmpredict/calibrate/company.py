@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -16,18 +17,21 @@ from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import YIELDING_SPINCOUNT, InstancePlan
 
 PHASES: tuple[Phase, ...] = ("prefill", "decode")
+WITHIN = "within"
+"""Set-up in which every thread has a core of its own."""
 GIVE_UP_S = 20.0  # a stacked server needs seconds per token
 STACKED_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
-    """Threads and waiting rule of both servers of a pair, and what it is called in the measurements."""
+    """Name in the measurements, threads and waiting rule of both servers of a pair, and what they do at the same time."""
 
     name: str
     threads: int
     spincount: int | None
     episodes: int
+    together: Sequence[tuple[Phase, Phase]] = tuple((phase, phase) for phase in PHASES)
 
 
 def set_ups(cores: int, protocol: Protocol) -> list[SetUp]:
@@ -35,7 +39,7 @@ def set_ups(cores: int, protocol: Protocol) -> list[SetUp]:
     if cores < 2:
         return []
     return [
-        SetUp("within", cores // 2, None, protocol.within_episodes),
+        SetUp(WITHIN, cores // 2, None, protocol.within_episodes, tuple(itertools.product(PHASES, PHASES))),
         SetUp("yielding", cores, YIELDING_SPINCOUNT, protocol.yielding_episodes),
         SetUp("spinning", cores, None, protocol.spinning_episodes),
     ]
@@ -47,7 +51,7 @@ Start = Callable[[InstancePlan], EmbeddedServer]
 def measure_company(
     pair: Sequence[ModelSpec], set_up: SetUp, start: Start, alone_s: float, company_s: float
 ) -> Iterator[Measurement]:
-    """Speed of both servers in company relative to alone, for prefill and decode; every episode with fresh servers."""
+    """Speed of both servers in company relative to alone, in the phases of the set-up; every episode with fresh servers."""
     alone: dict[tuple[str, Phase], float] = {}
     for episode in range(set_up.episodes):
         with ExitStack() as stack:
@@ -55,16 +59,17 @@ def measure_company(
             for spec in pair:
                 server = stack.enter_context(start(InstancePlan(spec.name, spec.name, set_up.threads, set_up.spincount)))
                 benches.append(stack.enter_context(closing(Bench(server.url, spec.shape.n_vocab, seed=1000 * episode))))
-            for phase in PHASES:
-                for spec, bench in zip(pair, benches, strict=True):
+            for phases in set_up.together:
+                for spec, bench, phase in zip(pair, benches, phases, strict=True):
                     if (spec.name, phase) not in alone:
                         bench.speed(phase, 0.2)
                         alone[spec.name, phase] = bench.speed(phase, alone_s)
-                speeds = together([_watch(bench, phase, company_s) for bench in benches])
-                for spec, speed in zip(pair, speeds, strict=True):
+                speeds = together([_watch(bench, phase, company_s) for bench, phase in zip(benches, phases, strict=True)])
+                for spec, speed, phase, beside in zip(pair, speeds, phases, reversed(phases), strict=True):
                     values: dict[str, float | int | str] = {
                         "set_up": set_up.name,
                         "phase": phase,
+                        "beside": beside,
                         "episode": episode,
                         "total_threads": set_up.threads * len(pair),
                         "alone_tokens_per_s": alone[spec.name, phase],

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from mmpredict.calibrate.fit_company import contention
 from mmpredict.calibrate.fit_steps import MASKED_CORE_S, fit_steps, leave_one_model_out, step_observations
 from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement, of_kind
 from mmpredict.calibrate.repeats import condition_of, drift_spread, duration_s
 from mmpredict.cost.coefficients import (
     Coefficients,
-    ContentionCoefficients,
-    Estimate,
     LoadCoefficients,
     MemoryCoefficients,
 )
@@ -28,14 +27,10 @@ from mmpredict.models.spec import ModelSpec
 MODEL_SPREAD_FLOOR = 0.05  # no fit is trusted closer than this from one model to another
 MINUTES_SPREAD = 0.05  # drift of a machine's speed over minutes, where there was only one round to see it in
 HOURS_SPREAD = 0.05  # from one calibration to the next: 4 to 7 % within hours on two virtual machines (docs/accuracy.md)
-COMPANY_SPREAD_FLOOR = 0.05
+LOAD_SPREAD_FLOOR = 0.05
 MEMORY_SPREAD_FLOOR = 0.02
-SPINNING_SPREAD_FLOOR = 0.35  # a factor of two between repeats of the same run is usual (physics notes in docs/design.md)
 NORMAL_QUARTILE = 0.6745  # median absolute value of the standard normal distribution
 MANY_MASKED = 1000  # such measurements tell what passing over cells costs, and have no like with the other waiting rule [tokens]
-STACKED_SPREAD = 0.15  # stalls per layer agree that closely between models, see docs/design.md
-STACKED_PRIOR = (1.0, 1.0)  # Beta prior of falling into the stacked state: nothing is known before it is measured
-STACKED_STALL_FRAC = 0.3  # an episode counts as stacked from this share of the stall of threads confined to half of the cores
 
 
 def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[str, ModelSpec], seed: int = 0) -> Coefficients:
@@ -73,7 +68,7 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
         request_s=float(np.median(overheads)) if overheads else 0.0,
         machine_log_spread=_machine_spread(rows),
         model_log_spread={phase: max(MODEL_SPREAD_FLOOR, _robust_spread(errors)) for phase, errors in unseen.items()},
-        contention=_contention(rows, specs),
+        contention=contention(rows, specs),
         loading=_loading(of_kind(rows, "load"), of_kind(rows, "unload"), specs),
         memory=_memory(of_kind(rows, "memory"), of_kind(rows, "prefill"), specs),
         errors={
@@ -129,75 +124,6 @@ def _yielding_price(rows: Sequence[Measurement], threads: int) -> dict[str, floa
     return price
 
 
-def _contention(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> ContentionCoefficients:
-    """Efficiencies from servers in company.
-
-    Within the cores: mean speed relative to alone. Beyond: sum of the relative speeds (a fair share gives 1).
-    """
-    company = of_kind(rows, "company")
-    within = [row.number("speed_frac") for row in company if row.values["set_up"] == "within"]
-    spinning = [row for row in company if row.values["set_up"] == "spinning"]
-    stalls = [_stall_s(row, specs, "solo_s", "duration_s") for row in of_kind(rows, "stacked")]
-    stacked_layer_s = float(np.exp(np.mean(np.log(stalls)))) if stalls else 0.0
-    stacked = {
-        _episode(row)
-        for row in spinning
-        if row.values["phase"] == "decode" and stalls and _company_stall_s(row, specs) > STACKED_STALL_FRAC * stacked_layer_s
-    }
-    episodes = {_episode(row) for row in spinning}
-    free = [row for row in spinning if _episode(row) not in stacked or row.values["phase"] == "prefill"]
-    prior_yes, prior_no = STACKED_PRIOR
-    return ContentionCoefficients(
-        within_efficiency=_estimate(within, COMPANY_SPREAD_FLOOR),
-        yielding_efficiency=_estimate(_sums([row for row in company if row.values["set_up"] == "yielding"]), COMPANY_SPREAD_FLOOR),
-        spinning_efficiency={
-            phase: _estimate(_sums([row for row in free if row.values["phase"] == phase]), SPINNING_SPREAD_FLOOR)
-            for phase in ("prefill", "decode")
-        },
-        stacked_layer_s=Estimate(value=stacked_layer_s, log_spread=STACKED_SPREAD),
-        stacked_probability=(len(stacked) + prior_yes) / (len(episodes) + prior_yes + prior_no) if stalls else 0.0,
-    )
-
-
-def _episode(row: Measurement) -> tuple[int, int]:
-    """One start of a pair: its round, and its number there."""
-    return int(row.values.get(ROUND, 0)), int(row.number("episode"))
-
-
-def _stall_s(row: Measurement, specs: Mapping[str, ModelSpec], alone: str, together: str) -> float:
-    """Time per layer and step that a decode took longer than alone [s]."""
-    return max(1e-9, (row.number(together) - row.number(alone)) / row.number("steps") / specs[row.model].shape.n_layers)
-
-
-def _company_stall_s(row: Measurement, specs: Mapping[str, ModelSpec]) -> float:
-    """The same for a server in company, beyond the time that a fair half of the cores costs [s]."""
-    slower = 1.0 / row.number("speed_frac") - 2.0
-    return max(0.0, slower) / row.number("alone_tokens_per_s") / specs[row.model].shape.n_layers
-
-
-def _sums(company: Iterable[Measurement]) -> list[float]:
-    """Sum of relative speeds per episode and phase."""
-    sums: dict[tuple[Any, Any], float] = {}
-    for row in company:
-        key = (_episode(row), row.values["phase"])
-        sums[key] = sums.get(key, 0.0) + row.number("speed_frac")
-    return list(sums.values())
-
-
-def _estimate(values: Sequence[float], floor: float) -> Estimate:
-    """Geometric mean (at most 1) and the spread of a further value, widened for few values (Student's t at 80 %)."""
-    from scipy.stats import t as student
-
-    if not values:
-        return Estimate(value=1.0, log_spread=floor)
-    logs = np.log(values)
-    spread = 0.0
-    if len(logs) > 1:
-        widening = float(student.ppf(0.9, len(logs) - 1) / student.ppf(0.9, np.inf)) * math.sqrt(1 + 1 / len(logs))
-        spread = float(np.std(logs, ddof=1)) * widening
-    return Estimate(value=min(1.0, float(np.exp(np.mean(logs)))), log_spread=max(floor, spread))
-
-
 def _loading(rows: Sequence[Measurement], unloads: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> LoadCoefficients:
     private = [(1.0, load_features(specs[row.model], row.number("kv_cache_bytes"), False)[2]) for row in unloads]
     unload_s, unload_byte_s = _nonnegative(private, [row.number("duration_s") for row in unloads]) if unloads else (0.0, 0.0)
@@ -214,7 +140,7 @@ def _loading(rows: Sequence[Measurement], unloads: Sequence[Measurement], specs:
         cold_byte_s=cold,
         unload_s=unload_s,
         unload_byte_s=unload_byte_s,
-        log_spread=max(COMPANY_SPREAD_FLOOR, spread),
+        log_spread=max(LOAD_SPREAD_FLOOR, spread),
     )
 
 

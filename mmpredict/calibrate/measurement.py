@@ -36,7 +36,8 @@ class Measurement:
     - ``unload``: ``kv_cache_bytes``, ``duration_s`` — until the process is gone;
     - ``memory``: ``context_tokens``, ``slots``, ``ubatch_tokens``, ``proportional_bytes``, and the buffers of the
       server's own log (``mapped_model_bytes``, ``repacked_model_bytes``, ``kv_bytes``, ``compute_bytes``, ``output_bytes``);
-    - ``company``: ``set_up``, ``phase``, ``episode``, ``total_threads``, ``alone_tokens_per_s``,
+    - ``company``: ``set_up``, ``phase``, ``beside`` (phase of the other server; the same where it is not said), ``episode``,
+      ``total_threads``, ``alone_tokens_per_s``,
       ``speed_frac`` (speed in company ÷ speed alone);
     - ``stacked``: ``steps``, ``duration_s``, ``solo_s`` — decode with all threads on too few cores, and alone.
 

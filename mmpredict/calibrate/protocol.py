@@ -58,7 +58,7 @@ class Protocol:
     shape_types: tuple[str, ...] = ("q8_0", "q4_0")
     prefill_tokens: tuple[int, ...] = (4, 8, 32, 128)
     long_prompt_tokens: tuple[int, ...] = (512,)
-    decode_sequences: tuple[int, ...] = (1, 2, 4)
+    decode_sequences: tuple[int, ...] = (1, 2, 3, 4)
     depth_tokens: tuple[int, ...] = (512, 1536)
     decode_steps: int = 10
     rounds: int = 3

@@ -58,7 +58,7 @@ class Calibration:
         self.specs: dict[str, ModelSpec] = {name: resolve(name) for name in self.protocol.models}
 
     def run(
-        self, progress: Progress | None = None, path: Path | None = None, resume: bool = False
+        self, progress: Progress | None = None, path: Path | None = None, resume: bool = False, add: bool = False
     ) -> tuple[Path, list[Measurement]]:
         """Measure everything.
 
@@ -66,6 +66,7 @@ class Calibration:
             progress: told what is being measured and the fraction done.
             path: measurement file; the store's by default. What only company is measured for must be there.
             resume: whether to continue what an interruption left, instead of beginning again.
+            add: whether to keep the file's measurements and add further rounds to them.
 
         Returns:
             The measurement file and its rows.
@@ -78,7 +79,7 @@ class Calibration:
         report = progress or (lambda label, fraction: None)
         path = path or measurements_path(self.header["machine"], self.header["engine"])
         partial = path.with_name(f"{path.name}.partial")
-        earlier = self._earlier(path) if self.protocol.company_only else []
+        earlier = self._earlier(path) if self.protocol.company_only or add else []
         with (
             tempfile.TemporaryDirectory(prefix="mmpredict-") as logs,
             MeasurementLog.resumed(partial, self.header) if resume else MeasurementLog(partial, self.header) as log,
@@ -100,7 +101,7 @@ class Calibration:
 
     def _earlier(self, path: Path) -> list[Measurement]:
         if not path.exists():
-            raise InputError(f"there are no measurements of servers alone to add to ({path}); run: mmpredict calibrate run")
+            raise InputError(f"there are no measurements to add to ({path}); run: mmpredict calibrate run")
         header, rows = read_measurements(path)
         for key in ("machine", "engine"):
             if header[key] != self.header[key]:

@@ -75,6 +75,6 @@ def _alone(measuring: Measuring, specs: Mapping[str, ModelSpec], pair: list[Mode
 
 def _company(measuring: Measuring, pair: list[ModelSpec], set_up: SetUp) -> Task:
     protocol, cores = measuring.protocol, measuring.cores
-    guess_s = 2 * 2 * (protocol.alone_s + 0.3) + set_up.episodes * (1.5 + 2 * protocol.company_s)
+    guess_s = 2 * 2 * (protocol.alone_s + 0.3) + set_up.episodes * (1.5 + len(set_up.together) * protocol.company_s)
     label = f"two servers at once, {set_up.name} ({set_up.threads} + {set_up.threads} threads on {cores} cores)"
     return Task(label, guess_s, partial(measure_company, pair, set_up, measuring.start, protocol.alone_s, protocol.company_s))

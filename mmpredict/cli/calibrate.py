@@ -43,6 +43,12 @@ def run(
         float | None, typer.Option("--minutes", min=0.0, help="Time after which no further round of measurements begins.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a calibration that was interrupted.")] = False,
+    add: Annotated[
+        bool,
+        typer.Option(
+            "--add", help="Add rounds to the measurements that there are, instead of replacing them: another hour counts."
+        ),
+    ] = False,
     measurements: Annotated[Path | None, typer.Option("--output", help="File for the raw measurements (JSON Lines).")] = None,
     hardware: Annotated[
         str | None, typer.Option("--hardware", help="Machine that this is (mmpredict hardware list), for servers on its GPU.")
@@ -54,7 +60,8 @@ def run(
     """Measure this machine and fit the cost model: with the embedded llama.cpp, or with servers that run already.
 
     The embedded one takes up to ten minutes and tells all that predictions of several models at once need. Nothing else should
-    run meanwhile. A running server tells the speed of its model, in a minute or some; models measured before are fitted with it.
+    run meanwhile. Machines are quicker in one hour than in another: calibrate again later, with --add. A running server tells
+    the speed of its model, in a minute or some; models measured before are fitted with it.
 
     Example: mmpredict calibrate run --protocol quick
     Example: mmpredict calibrate run ollama://qwen2.5:7b http://127.0.0.1:8080 --hardware rtx-4090 --backend cuda
@@ -72,9 +79,10 @@ def run(
     if servers:
         from mmpredict.cli.calibrate_served import run_served
 
-        if types or minutes is not None or resume or protocol != "quick":
+        if types or minutes is not None or resume or add or protocol != "quick":
             raise InputError(
-                "--protocol, --types, --minutes and --resume are for the embedded engine; a running server serves what it serves"
+                "--protocol, --types, --minutes, --resume and --add are for the embedded engine; "
+                "a running server serves what it serves"
             )
         run_served(servers, hardware or "this-machine", model, backend, measurements, as_json)
         return
@@ -88,7 +96,7 @@ def run(
     warn_if_busy()
     with progress_bars() as bars:
         path, rows = calibration.run(
-            lambda label, fraction: bars("calibrating this machine", label, fraction), measurements, resume
+            lambda label, fraction: bars("calibrating this machine", label, fraction), measurements, resume, add
         )
     coefficients = fit(calibration.header, rows, calibration.specs)
     stored = save_coefficients(coefficients)
@@ -221,7 +229,8 @@ def _show(coefficients: Coefficients, as_json: bool) -> None:
         f"error on a model left out (median): prefill {_error(coefficients, 'prefill')}, decode {_error(coefficients, 'decode')}",
         f"waiting rule GOMP_SPINCOUNT alone: time × {coefficients.yielding_price['prefill']:.2f} prefill, "
         f"× {coefficients.yielding_price['decode']:.2f} decode",
-        f"two servers, a core per thread: {format_percent(company.within_efficiency.value)} of their speed alone",
+        f"two servers, a core per thread: {format_percent(company.within_efficiency.value)} of their speed alone, less where both "
+        f"read much of the {company.memory_bytes_per_s / 1e9:.1f} GB/s that memory gives (crowding {company.crowding:.2g})",
         f"two servers, threads beyond the cores: {format_percent(company.yielding_efficiency.value)} of a fair share yielding, "
         f"{format_percent(company.spinning_efficiency['prefill'].value)} prefill and "
         f"{format_percent(company.spinning_efficiency['decode'].value)} decode spinning",

@@ -12,7 +12,7 @@ from mmpredict.cost.contention import Contention, Demand, Sharing
 from mmpredict.cost.sharing import MachineSharing
 from mmpredict.errors import InputError, UnknownNameError
 
-_MOST = {"slice_s": 10.0, "stacked_layer_s": 10.0}
+_MOST = {"slice_s": 10.0, "stacked_layer_s": 10.0, "crowding": 3.0}
 _OF_THE_GPU = ("slice_s", "gpu_efficiency")
 _OF_THE_CPU = tuple(field.name for field in fields(Contention) if field.name != "cores")
 
@@ -104,7 +104,7 @@ def read_contention(path: Any) -> StatedContention:
         if name not in (*_OF_THE_CPU, *_OF_THE_GPU):
             raise UnknownNameError("contention parameter", str(name)[:80], (*_OF_THE_CPU, *_OF_THE_GPU))
         most = _MOST.get(name, 1.0)
-        least = 0.0 if name == "stacked_layer_s" else 1e-4
+        least = 0.0 if name in ("crowding", "stacked_layer_s") else 1e-4
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not least <= value <= most:
             raise InputError(f"{path}: {name} is {value!r}; it must be a number from {least:g} to {most:g}")
         values[name] = float(value)

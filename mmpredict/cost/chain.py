@@ -70,6 +70,7 @@ class InstanceCost:
         self.stacked = False
         self.device_bytes = 0.0
         self._coefficients = coefficients
+        self._pass_bytes: dict[int, float] = {}  # tokens → weights that a pass reads
         self._kv_cache_bytes = cache_bytes(spec.shape, options)
         self._load_factor = machine * draw.factor(f"load of {spec.name}", coefficients.loading.log_spread)
         memory = instance_memory(spec, options, EMBEDDED, threads=threads, touched=touched)
@@ -91,7 +92,27 @@ class InstanceCost:
 
     def demand(self, phase: Phase, solo_s: float, passes: int, sequences: int) -> Demand:
         """See ``ServerCost``."""
-        return Demand(phase, self.threads, self.yielding, solo_s, float(passes * self.spec.shape.n_trunk_layers), self.stacked)
+        reading_s = passes * self._read_s(phase, sequences)
+        return Demand(
+            phase,
+            self.threads,
+            self.yielding,
+            solo_s,
+            float(passes * self.spec.shape.n_trunk_layers),
+            self.stacked,
+            bandwidth=min(1.0, reading_s / solo_s) if solo_s else 0.0,
+        )
+
+    def _read_s(self, phase: Phase, sequences: int) -> float:
+        """Time in which memory could hand over at best what a pass reads [s]."""
+        memory_bytes_per_s = self._coefficients.contention.memory_bytes_per_s
+        if not memory_bytes_per_s:
+            return 0.0
+        tokens = sequences if phase == "decode" else self.prices.ubatch_tokens
+        found = self._pass_bytes.get(tokens)
+        if found is None:
+            found = self._pass_bytes[tokens] = self.spec.pass_bytes(tokens)
+        return found / memory_bytes_per_s
 
 
 def unmeasured_types(spec: ModelSpec, coefficients: Coefficients) -> set[str]:

@@ -76,6 +76,7 @@ class StepCoefficients(_Frozen):
         cell_byte_s: per byte of keys and values that decoding reads [s/byte].
         written_s: per number that an operation writes for the next one [s].
         masked_head_s: per cell of other sequences in the same cache and attention head, which a token passes over [s].
+        row_s: per row of a matrix that a pass of several tokens reads in tiles [s].
         cache_bytes: weights that the processor's caches hold from one step to the next [bytes].
         bandwidth_bytes_per_s: at which the other weights come from memory at best [bytes/s].
         kernels: weight type → time per weight.
@@ -91,6 +92,7 @@ class StepCoefficients(_Frozen):
     cell_byte_s: float = Field(default=0.0, ge=0)
     written_s: float = Field(default=0.0, ge=0)
     masked_head_s: float = Field(default=0.0, ge=0)
+    row_s: float = Field(default=0.0, ge=0)
     cache_bytes: float = Field(ge=0)
     bandwidth_bytes_per_s: float = Field(gt=0)
     kernels: dict[str, Kernel] = Field(min_length=1)
@@ -112,7 +114,9 @@ class ContentionCoefficients(_Frozen):
     """What company costs; see ``cost.contention``.
 
     Attributes:
-        within_efficiency: total speed ÷ sum of the speeds alone, when all threads have a core of their own.
+        within_efficiency: speed ÷ speed alone, when all threads have a core of their own and memory is no bottleneck.
+        memory_bytes_per_s: what one server reads from memory at most, with all cores; 0 where it is not known [bytes/s].
+        crowding: how much servers that both read from memory slow each other before it is exhausted.
         yielding_efficiency: total speed ÷ fair share, more threads than cores, servers that give a core up while waiting.
         spinning_efficiency: the same for servers that wait as OpenMP does by default, by ``prefill`` and ``decode``.
         stacked_layer_s: stall per layer and step while threads of one server wait for each other on one core [s].
@@ -120,6 +124,8 @@ class ContentionCoefficients(_Frozen):
     """
 
     within_efficiency: Estimate
+    memory_bytes_per_s: float = Field(default=0.0, ge=0)
+    crowding: float = Field(default=0.0, ge=0)
     yielding_efficiency: Estimate
     spinning_efficiency: Annotated[dict[str, Estimate], AfterValidator(_both_phases)]
     stacked_layer_s: Estimate

@@ -9,11 +9,17 @@ waits at a barrier after every operation of its graph, and how it waits decides 
   the fair share; and when the scheduler has put the threads of one server on one core ("stacked"), every barrier costs a time
   slice, which no longer depends on the work: a stall per layer.
 
+They share the memory's bandwidth, too, of which an activity uses ``d`` alone. Nobody gets more than a common level unless he needs
+less (max-min fair); and before it is exhausted, whoever reads waits now and then for others who do::
+
+    rate_i = min(efficiency / (1 + crowding · d_i · Σ_{j≠i} d_j),  level / d_i)
+
 Measured evidence and rejected alternatives: ``docs/design.md``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -45,7 +51,7 @@ class Demand:
         stacked: whether its server's threads sit on one core when they compete.
         gpu: part of the time alone in which it keeps the GPU busy; 0 for work of the CPU [1].
         quantum_s: work that it gives the GPU at a time, alone: a decode step, a pass of a prompt [s].
-        bandwidth: part of the shared memory's bandwidth that it uses alone [1].
+        bandwidth: part of the memory's bandwidth that it uses alone, where that is known [1].
         disk: part of the storage's bandwidth that it uses alone [1].
     """
 
@@ -85,6 +91,7 @@ class Contention:
     spinning_efficiency_prefill: float
     spinning_efficiency_decode: float
     stacked_layer_s: float
+    crowding: float = 0.0
 
     def rates(self, running: Sequence[Demand]) -> list[float]:
         """Speed of each activity relative to its speed alone, in (0, 1].
@@ -94,11 +101,23 @@ class Contention:
         if len(running) == 1:
             return [1.0]
         threads = sum(demand.threads for demand in running)
-        if threads <= self.cores:
-            return _from_disk([self.within_efficiency] * len(running), running)
-        # what slows full cores down (memory bandwidth) does not go away with one more thread
-        share = min(self.within_efficiency, self.cores / threads)
-        return _from_disk([self._oversubscribed(demand, share) for demand in running], running)
+        rates = self._from_memory(running)
+        if threads > self.cores:  # what slows full cores down does not go away with one more thread
+            share = min(self.within_efficiency, self.cores / threads)
+            rates = [min(rate, self._oversubscribed(demand, share)) for rate, demand in zip(rates, running, strict=True)]
+        return _from_disk(rates, running)
+
+    def _from_memory(self, running: Sequence[Demand]) -> list[float]:
+        """Rates of activities that have enough cores; a GPU's share of a common memory is ``cost.sharing``'s business."""
+        readers = sorted(demand.bandwidth for demand in running if demand.gpu <= 0.0)  # sorted: see ``level``
+        used = math.fsum(readers)
+        most = level(readers, [1.0] * len(readers), 1.0)
+        found = []
+        for demand in running:
+            own = demand.bandwidth if demand.gpu <= 0.0 else 0.0
+            rate = self.within_efficiency / (1.0 + self.crowding * own * max(0.0, used - own))
+            found.append(min(rate, most / own) if own > most else rate)
+        return found
 
     def _oversubscribed(self, demand: Demand, share: float) -> float:
         if demand.threads == 1 or demand.phase == "load":

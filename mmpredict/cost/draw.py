@@ -92,6 +92,7 @@ def draw_contention(coefficients: Coefficients, draw: Draw) -> Contention:
         spinning_efficiency_prefill=min(1.0, drawn("spinning prefill", own.spinning_efficiency["prefill"])),
         spinning_efficiency_decode=min(1.0, drawn("spinning decode", own.spinning_efficiency["decode"])),
         stacked_layer_s=drawn("stacked", own.stacked_layer_s),
+        crowding=own.crowding,
     )
 
 

@@ -57,10 +57,8 @@ class MachineSharing:
         if len(on_gpu) > 1:
             quanta = [self._quantum_s(demand) for demand in on_gpu]
             turn = level([demand.gpu for demand in on_gpu], quanta, self.gpu_efficiency)
-        readers = [demand.bandwidth for demand in running if demand.gpu <= 0.0]
-        greediest = max(map(_greed, on_gpu), default=0.0)
-        if self.unified and greediest > 0.0:
-            readers.append(greediest)
+        greediest = max(map(_greed, on_gpu), default=0.0) if self.unified else 0.0
+        readers = [demand.bandwidth for demand in running if demand.gpu <= 0.0] + [greediest]
         most = level(readers, [1.0] * len(readers), 1.0)
         for index, demand in enumerate(running):
             if demand.gpu > 0.0:

@@ -10,6 +10,7 @@ A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts
       + cell_byte_s · cache                         keys and values that decoding sequences read
       + written_s · tokens · numbers                 what operations write for each other: norms, positions, activations, sums
       + masked_head_s · tokens · cells · heads       cells of other sequences in the same cache, which attention passes over
+      + row_s · f · rows                             rows of matrices that kernels for several tokens read in tiles
 
     k_type(n) = (1 − f) · c_type(n) + f · max(c_type(n), bytes per weight / bandwidth),   f = max(0, 1 − cache / B)
 
@@ -37,6 +38,11 @@ from mmpredict.models.spec import ModelSpec
 EXPERTS = "/experts"
 """What follows the type of weights in the name of their kernel where they belong to experts, which are multiplied otherwise."""
 
+TILED_TYPES = frozenset({"f32", "f16", "bf16", "q8_0", "q5_0"})
+"""Types that x86 builds neither copy into a layout of their own nor multiply row by row, where there are several tokens: kernels
+(llama.cpp, ``ggml/src/ggml-cpu/llamafile/sgemm.cpp``) take a few rows at a time, so that every row is a stream of its own, whose
+begin is waited for: 57 to 79 ns a row on an EPYC, about what memory takes to answer."""
+
 CELL_TYPE = "f16"  # what calibrations are measured with
 
 
@@ -54,6 +60,7 @@ class StepFeatures:
         written: numbers that operations write for each other, of all tokens [1].
         masked: cells of other sequences that tokens pass over, times attention's heads, of all tokens [1].
         weights: (weight type, tokens of the step) → weights evaluated [1]; those of experts have a type of their own.
+        rows: of matrices that are read in tiles (``TILED_TYPES``) [1].
     """
 
     layers: float
@@ -66,6 +73,7 @@ class StepFeatures:
     written: float
     weights: dict[tuple[str, int], float]
     masked: float = 0.0
+    rows: float = 0.0
 
 
 def attention_macs(spec: ModelSpec, first_depth: float, tokens: float) -> float:
@@ -110,6 +118,20 @@ def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[st
         into[key] = into.get(key, 0.0) + times * spec.output_matrix.weights
 
 
+def tiled_rows(spec: ModelSpec, tokens: int, sampled: int) -> float:
+    """Rows that a pass of several tokens reads in tiles [1]."""
+    rows = 0.0
+    for group in spec.main_groups:
+        if group.type.name in TILED_TYPES:
+            touched = spec.expert_coverage(tokens) if group.experts else 1.0
+            seen = tokens * spec.expert_coverage(1) / touched if group.experts else tokens
+            rows += touched * group.rows if seen >= 2 else 0.0
+    output = spec.output_matrix
+    if output and sampled >= 2 and output.type.name in TILED_TYPES:
+        rows += output.weights / output.shape[0]
+    return rows
+
+
 def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[PromptPiece], ubatch_tokens: int) -> StepFeatures:
     """One batch of a unified-cache server: a token of every decoding sequence, then pieces of prompts.
 
@@ -119,9 +141,12 @@ def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[Pr
     sampled = len(depths) + sum(piece.last for piece in pieces)
     weights: dict[tuple[str, int], float] = {}
     passes = -(-total // ubatch_tokens)
+    rows = 0.0
     for number in range(passes):
         tokens = min(ubatch_tokens, total - number * ubatch_tokens)
-        step_weights(spec, tokens, sampled if number == passes - 1 else 0, weights)
+        wanted = sampled if number == passes - 1 else 0
+        step_weights(spec, tokens, wanted, weights)
+        rows += tiled_rows(spec, tokens, wanted)
     return StepFeatures(
         layers=passes * spec.shape.n_trunk_layers,
         pass_bytes=spec.pass_bytes(min(total, ubatch_tokens)),
@@ -132,6 +157,7 @@ def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[Pr
         cell_bytes=sum(cell_bytes(spec, depth, 1) for depth in depths),
         written=float(total * written_numbers(spec.shape)),
         weights=weights,
+        rows=rows,
     )
 
 
@@ -151,6 +177,7 @@ def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int) -> Ste
         cell_bytes=sum(cell_bytes(spec, depth, steps) for depth in depths),
         written=float(steps * count * written_numbers(spec.shape)),
         weights=weights,
+        rows=steps * tiled_rows(spec, count, count),
     )
 
 
@@ -234,6 +261,7 @@ class StepCost:
             + own.cell_byte_s * features.cell_bytes
             + own.written_s * features.written
             + own.masked_head_s * features.masked
+            + own.row_s * far * features.rows
             + sum(weights * self._limited_s(*key, far) for key, weights in features.weights.items())
         )
 

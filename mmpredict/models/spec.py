@@ -62,6 +62,7 @@ class MatrixGroup:
     type: WeightType
     weights: int
     size_bytes: int
+    rows: int
     experts: bool = False
 
 
@@ -131,7 +132,13 @@ class ModelSpec:
             if tensor.is_matrix and tensor.name != OUTPUT:
                 groups.setdefault((tensor.type.name, tensor.is_expert), []).append(tensor)
         return tuple(
-            MatrixGroup(members[0].type, sum(t.weights for t in members), sum(t.size_bytes for t in members), experts)
+            MatrixGroup(
+                members[0].type,
+                sum(t.weights for t in members),
+                sum(t.size_bytes for t in members),
+                sum(t.weights // t.shape[0] for t in members),
+                experts,
+            )
             for (_, experts), members in sorted(groups.items())
         )
 

@@ -34,6 +34,7 @@ CORES = 2
 HEADER = {"machine": "invented", "engine": "none", "cores": CORES, "measured_on": "2026-01-01"}
 CACHE_BYTES, BANDWIDTH_BYTES_PER_S = CACHE_CANDIDATES_BYTES[3], BANDWIDTH_CANDIDATES_BYTES_PER_S[5]
 MASKED_HEAD_S = 1.3e-9
+ROW_S = 6e-8
 SLOWER = {"q8_0": 1.0, "q4_0": 0.8, "q4_k": 1.1, "q5_0": 1.4, "q6_k": 1.2, "f16": 1.7}
 UNSEEN = [
     f"synthetic:{name}"
@@ -71,6 +72,7 @@ def truth(coefficients: Coefficients) -> dict[int, StepCoefficients]:
                 "cache_bytes": CACHE_BYTES,
                 "bandwidth_bytes_per_s": BANDWIDTH_BYTES_PER_S,
                 "masked_head_s": MASKED_HEAD_S,
+                "row_s": ROW_S,
             }
         )
 

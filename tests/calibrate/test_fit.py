@@ -101,7 +101,7 @@ def rows(truth: dict[int, StepCoefficients], coefficients: Coefficients) -> list
         }
         made.append(Measurement("memory", name, 2, None, values))
     both = ("prefill", "decode")
-    made += company("within", None, dict.fromkeys(both, 2 * WITHIN), 0)
+    made += company("within", None, {"prefill": 2 * WITHIN}, 0)
     for episode in range(2):
         made += company("yielding", YIELDING_SPINCOUNT, dict.fromkeys(both, YIELDING), episode)
     for episode in range(4):

@@ -49,7 +49,7 @@ def test_unseen_models_are_recovered_from_exact_measurements(truth: dict[int, St
 def test_unseen_models_are_recovered_from_noisy_measurements(truth: dict[int, StepCoefficients]) -> None:
     observations = step_observations(measure_steps(truth, 0.03, PROTOCOL.rounds), SPECS, CORES)
     errors = dict(errors_on_unseen(fit_steps(observations), truth[CORES]))
-    assert {what: error for what, error in errors.items() if abs(error) > 0.10} == {}
+    assert {what: error for what, error in errors.items() if abs(error) > 0.12} == {}
     assert float(np.median(np.abs(list(errors.values())))) < 0.03
 
 

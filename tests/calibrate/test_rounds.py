@@ -107,7 +107,7 @@ def test_there_must_be_something_to_continue_and_of_the_same_kind(lab: Lab, tmp_
 def test_company_alone_is_added_to_measurements_that_there_are(lab: Lab, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     company = Calibration(find_profile(), "2026-01-02", Protocol.named("contention"))
-    with pytest.raises(InputError, match=r"no measurements of servers alone .*run: mmpredict calibrate run"):
+    with pytest.raises(InputError, match=r"no measurements to add to .*run: mmpredict calibrate run"):
         company.run(path=path)
     _, before = calibration().run(path=path)
     for row in before:
@@ -115,3 +115,18 @@ def test_company_alone_is_added_to_measurements_that_there_are(lab: Lab, tmp_pat
     _, after = company.run(path=path)
     assert after[: len(before)] == before
     assert {int(row.number(ROUND)) for row in after[len(before) :]} == {3, 4, 5}
+
+
+def test_another_hours_rounds_are_added(lab: Lab, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with pytest.raises(InputError, match=r"no measurements to add to .*run: mmpredict calibrate run"):
+        calibration().run(path=path, add=True)
+    _, before = calibration().run(path=path)
+    again = calibration()
+    for row in before:
+        again.specs[row.model] = again.specs[Protocol().models[0]]  # names of invented models mean nothing elsewhere
+    _, after = again.run(path=path, add=True)
+    assert after[: len(before)] == before
+    assert len(after) == 2 * len(before)
+    assert {int(row.number(ROUND)) for row in after[len(before) :]} == {3, 4, 5}
+    assert read_measurements(path)[1] == after

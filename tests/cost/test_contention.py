@@ -20,6 +20,7 @@ demands = st.builds(
     solo_s=st.floats(1e-3, 100.0),
     layers=st.floats(0.0, 5000.0),
     stacked=st.booleans(),
+    bandwidth=st.floats(0.0, 1.0),
 )
 companies = st.lists(demands, min_size=1, max_size=6)
 
@@ -34,6 +35,7 @@ def contentions(draw: st.DrawFn) -> Contention:
         spinning_efficiency_prefill=yielding * draw(fractions),
         spinning_efficiency_decode=yielding * draw(fractions),
         stacked_layer_s=draw(st.floats(0.0, 0.2)),
+        crowding=draw(st.floats(0.0, 3.0)),
     )
 
 
@@ -155,3 +157,20 @@ def test_loads_that_read_from_storage_share_it() -> None:
     assert contention.rates([load(1.0), load(1.0)]) == [0.5, 0.5]
     # the modest one gets what it needs, the greedy one the rest
     assert contention.rates([load(0.2), load(1.0), load(0.0)]) == pytest.approx([1.0, 0.8, 1.0])
+
+
+@given(contentions(), companies)
+def test_no_more_bandwidth_is_given_out_than_there_is(contention: Contention, company: list[Demand]) -> None:
+    if len(company) > 1:
+        assert sum(rate * demand.bandwidth for rate, demand in zip(contention.rates(company), company, strict=True)) <= NEARLY
+
+
+def test_who_needs_little_of_the_memory_is_hardly_slowed() -> None:
+    """A prompt beside a server that decodes, and two that decode: 24 and 26 of 44 GB/s, as measured on two cores of an EPYC."""
+    contention = Contention(2, 0.96, 0.9, 0.7, 0.4, 0.1, crowding=0.6)
+    prompt = Demand("prefill", 1, False, 1.0, 100.0, False, bandwidth=1.5 / 44)
+    first = Demand("decode", 1, False, 1.0, 100.0, False, bandwidth=24 / 44)
+    second = Demand("decode", 1, False, 1.0, 100.0, False, bandwidth=26 / 44)
+    assert contention.rates([prompt, second]) == pytest.approx([0.96, 0.96], abs=0.02)
+    assert contention.rates([first, second]) == pytest.approx([0.80, 0.80], abs=0.02)
+    assert contention.rates([first] * 4) == pytest.approx([44 / 24 / 4] * 4), "the memory is exhausted"
