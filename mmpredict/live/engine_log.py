@@ -41,6 +41,15 @@ def buffer_bytes(log_path: Path) -> dict[str, int]:
     return sizes
 
 
+def tells_ready(log_path: Path) -> bool:
+    """Whether the log has come as far as the line that says that the server is ready: it is written by a thread of its own."""
+    try:
+        with log_path.open("rb") as log:
+            return any(READY_LINE in line for line in iter(lambda: log.readline(MAX_LINE_BYTES), b""))
+    except OSError:
+        return False
+
+
 def cause(log_path: Path) -> str:
     """The line near the end of the log that tells what went wrong, without its time stamp; empty if there is none.
 

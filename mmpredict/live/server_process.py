@@ -24,6 +24,7 @@ from mmpredict.live.engine_process import ending
 EXIT_TIMEOUT_S = 10.0
 HEALTH_INTERVAL_S = 0.01
 MAX_REPORT_BYTES = 65536
+LOG_DELAY_S, LOG_POLL_S = 1.0, 0.02  # of the log behind what the server does
 
 
 class Ending(Protocol):
@@ -107,6 +108,9 @@ class ServerProcess:
 
     def buffer_bytes(self) -> dict[str, int]:
         """Sizes of llama.cpp's buffers by its own log [bytes]; see ``engine_log.buffer_bytes``."""
+        until_s = time.perf_counter() + LOG_DELAY_S
+        while not engine_log.tells_ready(self.log_path) and time.perf_counter() < until_s:
+            time.sleep(LOG_POLL_S)
         return engine_log.buffer_bytes(self.log_path)
 
     def death(self) -> str:
