@@ -15,7 +15,7 @@ from mmpredict.calibrate.company import WITHIN
 from mmpredict.calibrate.measurement import ROUND, Measurement, of_kind
 from mmpredict.calibrate.repeats import duration_s
 from mmpredict.cost.coefficients import ContentionCoefficients, Estimate
-from mmpredict.cost.level import level
+from mmpredict.cost.contention import Contention, Demand
 from mmpredict.models.spec import ModelSpec
 
 COMPANY_SPREAD_FLOOR = 0.05
@@ -77,9 +77,8 @@ class _Meeting:
 
     def rate(self, efficiency: float, crowding: float) -> float:
         """The same by ``cost.contention`` [1]."""
-        most = level([self.own, self.other], [1.0, 1.0], 1.0)
-        rate = efficiency * self.crowded(crowding)
-        return min(rate, most / self.own) if self.own > most else rate
+        law = Contention(2, efficiency, 1.0, 1.0, 1.0, 0.0, crowding)
+        return law.rates([Demand("decode", 1, False, 1.0, 0.0, False, bandwidth=part) for part in (self.own, self.other)])[0]
 
 
 def _read_alone(rows: Iterable[Measurement], specs: Mapping[str, ModelSpec]) -> float:
@@ -134,7 +133,7 @@ def _within(meetings: Sequence[_Meeting]) -> tuple[Estimate, float]:
     efficiency = _estimate(few or [one.speed_frac for one in meetings], COMPANY_SPREAD_FLOOR).value
     waits = [(efficiency / one.speed_frac - 1.0) / (one.own * one.other) for one in many]
     crowding = min(MOST_CROWDING, max(0.0, float(np.median(waits)))) if waits and few else 0.0
-    free = [one for one in meetings if one.rate(efficiency, crowding) == efficiency * one.crowded(crowding)] or meetings
+    free = [one for one in meetings if math.isclose(one.rate(efficiency, crowding), efficiency * one.crowded(crowding))] or meetings
     efficiency = _estimate([one.speed_frac / one.crowded(crowding) for one in free], COMPANY_SPREAD_FLOOR).value
     left = _estimate([one.speed_frac / one.rate(efficiency, crowding) for one in meetings], COMPANY_SPREAD_FLOOR)
     return Estimate(value=efficiency, log_spread=left.log_spread), crowding
