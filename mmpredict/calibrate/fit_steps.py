@@ -3,9 +3,10 @@
 Cache size and bandwidth are taken from a grid, the best is kept. For each candidate the equation is linear in all other
 coefficients once it is known which weights wait for memory, and none of them can be negative: non-negative least squares in
 relative error, ``min Σ ((A x + b − t) / t)²``, repeated until that set is settled; large errors then weigh less, by the Huber
-function. A step of more tokens cannot be quicker, so what is solved for are the increases from one number of tokens to the next: a
-number that hardly occurs is then held between its neighbours. One fit per number of threads. Bounds come from refits to resampled
-residuals (bootstrap); the error from one model to another from leaving each model out in turn.
+function. A step of more tokens is hardly quicker, so what is solved for are the increases from one number of tokens to the next: a
+number that hardly occurs is then held between its neighbours. Three tokens may take longer than four (``ODD``). One fit per number
+of threads. Bounds come from refits to resampled residuals (bootstrap); the error from one model to another from leaving each model
+out in turn.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ HUBER_ROUNDS = 4  # which errors are large settles in two or three
 DEAREST_PAIR = 6.0
 """Time of two tokens ÷ that of one, at most [1]: 4.4 was seen, of Q8_0 on an EPYC. That two take no longer than one after the other
 would be plausible, but llama.cpp has other kernels for several tokens, and does not look which are quicker."""
+CACHE_GAIN = 3.0  # memory's time per weight ÷ that of weights in a cache, at most; where it was seen, 1.8 (Q8_0 on an EPYC) [1]
+ODD = 3
+"""Number of tokens that may take longer than more of them: kernels that take two columns at a time are left with one."""
 ROOFLINE_ROUNDS = 4  # which weights wait for memory settles in two or three
 _COLUMNS = {
     "layer_s": "layers",
@@ -243,6 +247,9 @@ class _Layout:
         for knots in self.knots.values():
             end = start + len(knots)
             rises[start:end, start:end] = np.tri(len(knots))
+            if ODD in knots:  # what it takes more than the number before it is no part of what follows
+                odd = knots.index(ODD)
+                rises[start + odd + 1 : end, start + odd] = 0.0
             if len(knots) > 1:
                 rises[start:end, start + 1] += knots[0] / (knots[1] - knots[0]) / (DEAREST_PAIR - 1.0)
             start = end
@@ -272,6 +279,8 @@ class _Layout:
     def coefficients(self, best: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> StepCoefficients:
         kernels = {}
         start = len(_TERMS)
+        least = self._limits() / CACHE_GAIN  # of weights that always waited for memory, the fit says nothing
+        best, low, high = (np.maximum(found, least) for found in (best, low, high))
         for weight_type, knots in self.knots.items():
             part = slice(start, start + len(knots))
             kernels[weight_type] = Kernel(
