@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from mmpredict.calibrate.protocol import Protocol, thread_counts
+from mmpredict.calibrate.measuring import Measuring, short_name
+from mmpredict.calibrate.protocol import LARGE, Protocol, thread_counts
+from mmpredict.calibrate.tasks import round_tasks
 from mmpredict.errors import InputError, UnknownNameError
+from mmpredict.models.synthetic import synthetic_spec
 
 
 def test_protocols_refuse_types_that_cannot_be_measured() -> None:
@@ -28,3 +33,14 @@ def test_protocols_have_names() -> None:
 )
 def test_numbers_of_threads_to_measure(cores: int, counts: tuple[int, ...]) -> None:
     assert thread_counts(cores) == counts
+
+
+def test_models_of_earlier_rounds_are_not_measured_where_the_protocol_lacks_them() -> None:
+    """Rounds are added to (``--add``): what is known of models that an earlier calibration had is not theirs."""
+    protocol, earlier = Protocol.named("quick", ("q8_0",)), Protocol()
+    specs = {name: synthetic_spec(name) for name in (*protocol.models, *earlier.models)}
+    labels = [task.label for task in round_tasks(Measuring(protocol, 2, dict.fromkeys(protocol.models, Path()), Path()), specs)]
+    others = {short_name(name) for name in set(earlier.models) - set(protocol.models)}
+    assert any(LARGE in name for name in others)
+    assert not [label for label in labels if any(name in label for name in others)]
+    assert sum("cold load" in label for label in labels) == 3, "of the pair and the large one"
