@@ -62,7 +62,7 @@ def test_the_same_question_has_the_same_bytes(question: Scenario, coefficients: 
 
 
 def test_dask_gives_the_same_bytes(question: Scenario, coefficients: Coefficients) -> None:
-    distributed = pytest.importorskip("distributed")
+    import distributed
     import joblib
 
     few = {"families": ["sequential", "parallel"], "sensitivity": False, "coefficients": coefficients}

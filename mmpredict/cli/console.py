@@ -104,3 +104,8 @@ def warn_if_busy() -> None:
 def remark(text: str) -> None:
     """A line for people on standard error."""
     REMARKS.print(text, highlight=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """A remark that begins with the word."""
+    remark(f"warning: {text}")

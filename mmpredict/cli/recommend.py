@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark, write_json
+from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark, warn, write_json
 from mmpredict.cli.scenario import AsJson, Hardware, ScenarioFile, Seed
 
 
@@ -106,7 +106,7 @@ def recommend(
         for line in ranking_lines(found.ranking):
             OUTPUT.print(line, highlight=False, markup=False, soft_wrap=True)
     for warning in found.ranking.warnings:
-        remark(f"warning: {warning}")
+        warn(warning)
     if export is not None:
         chosen, written = export_plan(found, export, output or Path(), plan)
         remark(f"exported for {export}: plan {chosen.rank}, {chosen.name}")

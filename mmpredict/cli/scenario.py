@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark, write_json
+from mmpredict.cli.console import OUTPUT, REMARKS, print_json, progress_bars, remark, warn, write_json
 from mmpredict.errors import EngineError, MmpredictError
 from mmpredict.saving import make_directory
 
@@ -82,7 +82,7 @@ def predict(
         if best.runner_up:
             OUTPUT.print(choice_sentence(found.choice), highlight=False)
     for warning in dict.fromkeys(warning for prediction in found.predictions for warning in prediction.warnings):
-        remark(f"warning: {warning}")
+        warn(warning)
     for strategy, reason in found.infeasible.items():
         remark(f"{strategy} does not fit: {reason}")
     for strategy, reason in found.left_out.items():
@@ -125,11 +125,6 @@ def logs_directory(output: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="mmpredict-") as directory:
         yield Path(directory)
-
-
-def warn(text: str) -> None:
-    """A remark that begins with the word."""
-    remark(f"warning: {text}")
 
 
 def _execution(measured: Mapping[str, Records], interrupted: bool = False) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, write_json
+from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn, write_json
 from mmpredict.cli.history import show_history
 from mmpredict.cli.memory_check import validate_memory
 from mmpredict.cli.recording import keeper, served_by
-from mmpredict.cli.scenario import AsJson, Draws, Limit, Output, Seed, logs_directory, require_answers, warn
+from mmpredict.cli.scenario import AsJson, Draws, Limit, Output, Seed, logs_directory, require_answers
 from mmpredict.cli.scenarios_check import MAX_COUNT, ScenariosOptions, validate_scenarios
 from mmpredict.cli.serving_check import validate_serving
 from mmpredict.cli.speed_check import validate_speed

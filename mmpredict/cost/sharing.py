@@ -58,8 +58,10 @@ class MachineSharing:
             quanta = [self._quantum_s(demand) for demand in on_gpu]
             turn = level([demand.gpu for demand in on_gpu], quanta, self.gpu_efficiency)
         greediest = max(map(_greed, on_gpu), default=0.0) if self.unified else 0.0
-        readers = [demand.bandwidth for demand in running if demand.gpu <= 0.0] + [greediest]
-        most = level(readers, [1.0] * len(readers), 1.0)
+        most = math.inf
+        if greediest > 0.0:  # what the CPU's servers take from one another is in ``cpu``
+            readers = [demand.bandwidth for demand in running if demand.gpu <= 0.0] + [greediest]
+            most = level(readers, [1.0] * len(readers), 1.0)
         for index, demand in enumerate(running):
             if demand.gpu > 0.0:
                 rate = min(1.0, turn * self._quantum_s(demand) / demand.gpu)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
@@ -33,7 +33,7 @@ from mmpredict.cost.rates.attention import attention_layers
 from mmpredict.cost.rates.operations import written_numbers
 from mmpredict.models.cache import WITHOUT_CACHE
 from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
-from mmpredict.models.spec import ModelSpec
+from mmpredict.models.spec import MatrixGroup, ModelSpec
 
 EXPERTS = "/experts"
 """What follows the type of weights in the name of their kernel where they belong to experts, which are multiplied otherwise."""
@@ -100,18 +100,23 @@ def cell_bytes(spec: ModelSpec, first_depth: float, tokens: float) -> float:
     )
 
 
+def _passed(spec: ModelSpec, tokens: int) -> Iterator[tuple[MatrixGroup, float, int]]:
+    """Matrices that tokens pass: the group, the part of it that they touch, and how many tokens each matrix sees [1]."""
+    for group in spec.main_groups:
+        if group.experts:
+            touched = spec.expert_coverage(tokens)
+            yield group, touched, max(1, round(tokens * spec.expert_coverage(1) / touched))
+        else:
+            yield group, 1.0, tokens
+
+
 def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[str, int], float], times: float = 1.0) -> None:
     """Add the matrix work of ``times`` equal steps to ``into`` (see ``StepFeatures.weights``).
 
     Of a mixture of experts a batch touches E · (1 − (1 − k/E)^n) experts, each with its share of the n · k assignments.
     """
-    for group in spec.main_groups:
-        touched, seen, kind = 1.0, tokens, group.type.name
-        if group.experts:
-            touched = spec.expert_coverage(tokens)
-            seen = max(1, round(tokens * spec.expert_coverage(1) / touched))
-            kind += EXPERTS
-        key = (kind, seen)
+    for group, touched, seen in _passed(spec, tokens):
+        key = (group.type.name + EXPERTS if group.experts else group.type.name, seen)
         into[key] = into.get(key, 0.0) + times * touched * group.weights
     if sampled and spec.output_matrix:
         key = (spec.output_matrix.type.name, sampled)
@@ -120,14 +125,11 @@ def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[st
 
 def tiled_rows(spec: ModelSpec, tokens: int, sampled: int) -> float:
     """Rows that a pass of several tokens reads in tiles [1]."""
-    rows = 0.0
-    for group in spec.main_groups:
-        if group.type.name in TILED_TYPES:
-            touched = spec.expert_coverage(tokens) if group.experts else 1.0
-            seen = tokens * spec.expert_coverage(1) / touched if group.experts else tokens
-            rows += touched * group.rows if seen >= 2 else 0.0
+    rows = sum(
+        touched * group.rows for group, touched, seen in _passed(spec, tokens) if seen > 1 and group.type.name in TILED_TYPES
+    )
     output = spec.output_matrix
-    if output and sampled >= 2 and output.type.name in TILED_TYPES:
+    if output and sampled > 1 and output.type.name in TILED_TYPES:
         rows += output.weights / output.shape[0]
     return rows
 

@@ -19,6 +19,7 @@ from made_steps import (
 )
 
 from mmpredict.calibrate.fit_steps import (
+    CACHE_GAIN,
     SATURATED_TOKENS,
     fit_steps,
     leave_one_model_out,
@@ -26,10 +27,11 @@ from mmpredict.calibrate.fit_steps import (
 )
 from mmpredict.calibrate.measurement import Measurement
 from mmpredict.calibrate.protocol import thread_counts
-from mmpredict.cost.coefficients import StepCoefficients
+from mmpredict.cost.coefficients import Kernel, StepCoefficients
 from mmpredict.cost.step import (
     EXPERTS,
     StepCost,
+    bandwidth_weight_s,
     kernel_weight_s,
 )
 from mmpredict.errors import NotCalibratedError
@@ -64,6 +66,28 @@ def test_every_coefficient_is_recovered_from_exact_measurements(truth: dict[int,
         assert kernel.batch_tokens[-1] <= SATURATED_TOKENS
         expected = [kernel_weight_s(true, tokens) for tokens in kernel.batch_tokens]
         assert kernel.weight_s == pytest.approx(expected, rel=1e-3), weight_type
+
+
+def test_kernels_that_are_dear_for_two_and_dearer_for_three_than_for_four_are_recovered(truth: dict[int, StepCoefficients]) -> None:
+    """As those of Q8_0 on an EPYC: two tokens take four times as long as one, three longer than four."""
+    own = truth[CORES]
+    knots, one = (1, 2, 3, 4, 8, 32, 128), own.kernels["q8_0"].weight_s[0]
+    prices = tuple(one * times for times in (1.0, 4.0, 6.0, 4.5, 5.0, 14.0, 50.0))
+    dear = Kernel(batch_tokens=knots, weight_s=prices, weight_low_s=prices, weight_high_s=prices)
+    odd = own.model_copy(update={"kernels": {**own.kernels, "q8_0": dear}})
+    found = fit_steps(step_observations(measure_steps({CORES: odd}, 0.0, 1), SPECS, CORES)).kernels["q8_0"]
+    assert found.batch_tokens == knots
+    assert found.weight_s == pytest.approx(prices, rel=1e-3)
+
+
+def test_a_cache_gains_no_more_than_is_known_where_weights_always_waited_for_memory(truth: dict[int, StepCoefficients]) -> None:
+    own = truth[CORES]
+    free = (0.0,) * 7
+    nothing = Kernel(batch_tokens=(1, 2, 3, 4, 8, 32, 128), weight_s=free, weight_low_s=free, weight_high_s=free)
+    hidden = own.model_copy(update={"kernels": {**own.kernels, "f16": nothing}})
+    found = fit_steps(step_observations(measure_steps({CORES: hidden}, 0.0, 1), SPECS, CORES))
+    least = bandwidth_weight_s("f16", found.bandwidth_bytes_per_s) / CACHE_GAIN
+    assert min(found.kernels["f16"].weight_s) == pytest.approx(least)
 
 
 def test_exact_measurements_have_tight_bounds_and_noisy_ones_wider(truth: dict[int, StepCoefficients]) -> None:

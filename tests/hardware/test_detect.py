@@ -214,7 +214,7 @@ def test_describing_this_machine_starts_no_program(monkeypatch: pytest.MonkeyPat
     assert detect().cpu.cores >= 1
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no affinity")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux keeps a process to some cores")
 def test_cores_that_are_not_allowed_do_not_count() -> None:
     allowed = os.sched_getaffinity(0)
     try:

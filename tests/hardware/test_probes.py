@@ -82,7 +82,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_disk, "SMALLEST_BYTES", 8 * MIB)
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the page cache cannot be dropped")
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="macOS drops no pages, so nothing is measured there")
 def test_a_disk_is_read_and_nothing_stays(small: None, tmp_path: Path) -> None:
     progress: list[float] = []
     found = measure_disk(tmp_path / "not" / "there", "2026-01-01", progress.append)
@@ -96,7 +96,7 @@ def test_a_disk_is_read_and_nothing_stays(small: None, tmp_path: Path) -> None:
     assert progress == sorted(progress) and progress[-1] == pytest.approx(1.0)
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the page cache cannot be dropped")
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="macOS drops no pages, so nothing is measured there")
 def test_the_pages_are_dropped_before_each_reading(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     advise, readv = os.posix_fadvise, os.readv
@@ -120,12 +120,25 @@ def test_pages_that_stay_in_memory_are_not_measured(small: None, tmp_path: Path,
     assert found.quantity is None and "stay in memory" in found.remark
 
 
-@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="the system cannot say what is cached")
-def test_what_was_just_written_is_cached(tmp_path: Path) -> None:
+def test_the_share_of_pages_that_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "data"
     path.write_bytes(bytes(MIB))
+
+    def only_first_half(descriptor: int, buffers: list[bytearray], offset: int, flag: int) -> int:
+        if offset >= MIB // 2:
+            raise BlockingIOError
+        return 1
+
+    def not_offered(*_: object) -> int:
+        raise OSError("not supported")
+
+    monkeypatch.setattr(os, "RWF_NOWAIT", 8, raising=False)
     with path.open("rb") as file:
-        assert cached_share(file.fileno(), MIB) in (1.0, 0.0)  # 0: this file system does not tell
+        for read, share in ((only_first_half, 0.5), (not_offered, 0.0)):
+            monkeypatch.setattr(os, "preadv", read, raising=False)
+            assert cached_share(file.fileno(), MIB) == share
+        monkeypatch.delattr(os, "RWF_NOWAIT")
+        assert cached_share(file.fileno(), MIB) == 0.0, "the system cannot say"
 
 
 def test_a_full_disk_is_refused_politely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,6 @@ from mmpredict.models.synthetic import synthesize
 from mmpredict.simulation.plan import InstancePlan
 
 SMALL_MODEL = "synthetic:smollm2-135m@q4_0"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without the engine there is nothing to start."""
-    if find_spec("xllamacpp") is None:
-        for item in items:
-            if item.get_closest_marker("live"):
-                item.add_marker(pytest.mark.skip(reason="the embedded engine is not installed"))
 
 
 @pytest.fixture(scope="session")

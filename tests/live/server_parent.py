@@ -47,7 +47,7 @@ def main() -> None:
     servers = list(embedded._running)
     try:
         print(json.dumps([server.pid for server in servers]), flush=True)
-        time.sleep(60)  # until the test interrupts or kills it; it ends by itself, should the test be gone
+        sys.stdin.read()  # until the test interrupts or kills it, or is gone itself
     except KeyboardInterrupt:
         time.sleep(0.1)  # the signal went to the servers too
         print(sum(server.alive() for server in servers), flush=True)

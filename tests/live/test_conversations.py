@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from mmpredict.workload.request import Request, Workload
 
 __all__ = ["specs"]  # a fixture
 
-pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reason="signals of Linux")]
+pytestmark = pytest.mark.live
 
 
 def test_followers_come_after_those_that_they_wait_for(specs: dict[str, ModelSpec], tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_an_abandoned_request_does_not_block_the_next(server: EmbeddedServer) ->
         assert client.stream([6], 1, 20.0).first_token_s
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a process's environment, in /proc")
 def test_runs_with_the_settings_of_the_plan(server: EmbeddedServer) -> None:
     variables = Path(f"/proc/{server.pid}/environ").read_text().split("\0")
     assert [text for text in variables if text.startswith(("OMP_", "GOMP_", "LLAMA_"))] == ["GOMP_SPINCOUNT=1000"]

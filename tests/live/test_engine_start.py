@@ -100,7 +100,7 @@ def test_log_cannot_be_written(monkeypatch: pytest.MonkeyPatch, model: Path) -> 
         EmbeddedServer.start(InstancePlan("stubbed", "model", 1), model, model / "log")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process ends when the load does")
+@pytest.mark.skipif(sys.platform != "linux", reason="SIGIO is Linux's; elsewhere it ends when the load does (README)")
 def test_lifeline_does_not_need_the_interpreters_lock(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     install(monkeypatch, model.parent, "print('loading', flush=True); " + HOLD_THE_LOCK)
     plan = InstancePlan("stubbed", "model", 1)
@@ -174,6 +174,15 @@ def test_reads_buffers_of_every_kind(tmp_path: Path) -> None:
         "recurrent": mib // 4,
     }
     assert engine_log.buffer_bytes(tmp_path / "none") == {}
+
+
+def test_a_log_is_complete_when_it_says_that_the_server_listens(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert not engine_log.tells_ready(log)
+    log.write_text("0.1 I llama_kv_cache:        CPU KV buffer size =     3.00 MiB\n")
+    assert not engine_log.tells_ready(log)
+    log.write_text(log.read_text() + "0.2 I srv          init: listening on http://127.0.0.1:1\n")
+    assert engine_log.tells_ready(log)
 
 
 def test_finds_the_telling_line(tmp_path: Path) -> None:

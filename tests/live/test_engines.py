@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ CONTEXT_TOKENS = 512
 RUN_BEFORE = ("attached", "openai")
 TOLD_SLOT = ("embedded", "binary", "attached", "router")
 
-pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reason="signals of Linux")]
+pytestmark = pytest.mark.live
 
 
 @pytest.fixture(scope="module")

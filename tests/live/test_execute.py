@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -44,7 +43,7 @@ ATTEMPTS = 3  # others may use the machine too, which only ever makes a run slow
 SET_UPS = ("within", "yielding", "spinning")
 SAMPLING_LAG_S = 0.3  # a memory figure may miss a server that became ready while it was taken
 
-pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reason="signals of Linux")]
+pytestmark = pytest.mark.live
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ ENDING, OTHER = "ending:latest", "other:latest"
 OPTIONS = {"num_ctx": 512, "num_predict": 12, "num_thread": 1, "temperature": 0, "seed": 0}
 LOADED = OllamaOptions(512, 512, 1)
 
-pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reason="signals of Linux")]
+pytestmark = pytest.mark.live
 
 
 @pytest.fixture(scope="module")

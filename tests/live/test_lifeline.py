@@ -42,7 +42,8 @@ def wait_for_end(pids: list[int]) -> float:
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_servers_end_with_their_parent(ending: signal.Signals, phase: str, small_model: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(PARENT), str(small_model), str(tmp_path), phase]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    parent = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere, start_new_session=True)
     assert parent.stdout is not None
     try:
         pids = json.loads(parent.stdout.readline())

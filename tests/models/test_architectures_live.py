@@ -18,7 +18,6 @@ from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import InstancePlan
 from mmpredict.units import MIB
 
-pytest.importorskip("xllamacpp")
 pytestmark = pytest.mark.live
 
 CONTEXT_TOKENS, UBATCH_TOKENS = 512, 64
