@@ -1,17 +1,15 @@
-"""Reading llama-server's streamed answer: its bytes in, one ``Completion`` or one ``RequestFailure`` out, in bounded memory."""
+"""What an answer comes to, and reading llama-server's line by line."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 from mmpredict.live.failure import FailureReason, RequestFailure, tells_of_memory
-from mmpredict.units import MIB
+from mmpredict.live.reading import Reading
 
-MAX_LINE_BYTES = MIB
 MAX_TIMING = 1e15  # far beyond any count or duration; keeps absurd numbers out
 SECONDS_PER_MS = 1e-3
 TIMING_FIELDS = ("prompt_n", "cache_n", "predicted_n", "prompt_ms", "predicted_ms")
@@ -56,29 +54,19 @@ class Completion:
     texts: tuple[str, ...] = ()
 
 
-def read_answer(
-    chunks: Iterable[bytes],
-    sent_s: float,
-    timeout_s: float,
-    output_tokens: int,
-    on_token: Callable[[float], None] | None = None,
-) -> Completion:
-    """Read the body of a streamed ``/completion`` answer as it arrives.
+def llama_answer(sent_s: float, output_tokens: int, on_token: Callable[[float], None] | None = None) -> Reading:
+    """Read a streamed ``/completion`` answer.
 
     Args:
-        chunks: the body's bytes; each chunk is stamped with the time at which the iterator hands it over.
         sent_s: when the request was sent [s].
-        timeout_s: longest time from there to the end of the answer [s].
         output_tokens: the number of tokens asked for.
         on_token: called with the arrival [s] of each event that carries tokens.
-
-    Raises:
-        RequestFailure: the answer is late, incomplete, an error, or not the protocol.
     """
     times: list[float] = []
     tokens: list[int] = []
     counted = 0
-    for now_s, line in lines(chunks, sent_s, timeout_s):
+    while (arrival := (yield)) is not None:
+        now_s, line = arrival
         event = event_of(line)
         if event is None:
             continue
@@ -120,31 +108,6 @@ def reported(error: Any, status: int, raw: bytes) -> RequestFailure:
     elif 400 <= status < HTTP_INTERNAL_ERROR:
         reason = FailureReason.BAD_REQUEST
     return RequestFailure(reason, text or f"HTTP status {status}")
-
-
-def lines(chunks: Iterable[bytes], sent_s: float, timeout_s: float) -> Iterator[tuple[float, bytes]]:
-    """Lines of a streamed answer with the time of their arrival.
-
-    Args:
-        chunks: the body's bytes, as they arrive.
-        sent_s: when the request was sent [s].
-        timeout_s: longest time from there to the end of the answer [s].
-
-    Raises:
-        RequestFailure: the answer is late, or a line too long.
-    """
-    pending = bytearray()
-    for chunk in chunks:
-        now_s = perf_counter()
-        if now_s > sent_s + timeout_s:
-            raise RequestFailure(FailureReason.TIMEOUT, f"no complete answer after {timeout_s:g} s")
-        pending += chunk
-        lines = pending.split(b"\n") if b"\n" in chunk else [pending]
-        if max(map(len, lines)) > MAX_LINE_BYTES:
-            raise RequestFailure(FailureReason.SERVER_ERROR, f"the server sent a line of more than {MAX_LINE_BYTES} bytes")
-        for line in lines[:-1]:
-            yield now_s, bytes(line)
-        pending = bytearray(lines[-1]) if lines[-1] is not pending else pending
 
 
 def event_of(line: bytes) -> dict[str, Any] | None:

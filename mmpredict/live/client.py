@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from mmpredict.errors import InputError
-from mmpredict.live.answer import Completion, read_answer
+from mmpredict.live.answer import Completion, llama_answer
+from mmpredict.live.reading import Reading
 from mmpredict.live.server_client import ServerClient, check_asked
 
 FIRST_TEXT_TOKEN = 3  # vocabularies start with <unk>, <s> and </s>, or with the like
@@ -56,8 +57,8 @@ class CompletionClient(ServerClient):
             **({"model": model} if model else {}),
         }
 
-        def read(chunks: Iterable[bytes], sent_s: float) -> Completion:
-            return read_answer(chunks, sent_s, timeout_s, output_tokens, on_token)
+        def read(sent_s: float) -> Reading:
+            return llama_answer(sent_s, output_tokens, on_token)
 
         return self.send("/completion", body, timeout_s, read)
 

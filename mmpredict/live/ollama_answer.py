@@ -1,4 +1,4 @@
-"""Reading Ollama's streamed answers (NDJSON): bytes in, one ``Completion`` or one ``RequestFailure`` out, in bounded memory.
+"""Reading Ollama's streamed answers (NDJSON) line by line.
 
 Fields and units: Ollama ``api/types.go`` and ``server/routes.go``; durations are in nanoseconds, and what is zero is left out.
 """
@@ -6,45 +6,37 @@ Fields and units: Ollama ``api/types.go`` and ``server/routes.go``; durations ar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from mmpredict.live.answer import HTTP_INTERNAL_ERROR, Completion, json_object, lines, reported, usable_number
+from mmpredict.live.answer import HTTP_INTERNAL_ERROR, Completion, json_object, reported, usable_number
 from mmpredict.live.failure import FailureReason, RequestFailure
+from mmpredict.live.reading import Reading
 
 SECONDS_PER_NS = 1e-9
 REPEATS_UNTIL_CUT = 30
 """Ollama ends an answer, without a last line, once so many tokens in a row repeated the one before (``llm/llama_server.go``)."""
 
 
-def read_ollama_answer(
-    chunks: Iterable[bytes],
-    sent_s: float,
-    timeout_s: float,
-    output_tokens: int,
-    on_token: Callable[[float], None] | None = None,
-    reuse: bool = False,
-) -> Completion:
-    """Read the body of a streamed answer of ``/api/generate`` or ``/api/chat`` as it arrives.
+def ollama_answer(
+    sent_s: float, output_tokens: int, on_token: Callable[[float], None] | None = None, reuse: bool = False
+) -> Reading:
+    """Read a streamed answer of ``/api/generate`` or ``/api/chat``.
 
     A token counts from its text on: Ollama's last line, and the lines of a token whose text is not yet complete, carry none. What
     a model thinks is text too.
 
     Args:
-        chunks: the body's bytes; each chunk is stamped with the time at which the iterator hands it over.
         sent_s: when the request was sent [s].
-        timeout_s: longest time from there to the end of the answer [s].
         output_tokens: the number of tokens asked for.
         on_token: called with the arrival [s] of each line that carries text.
         reuse: whether the prompt may have been in a cache, which Ollama does not tell, and the texts are asked for.
-
-    Raises:
-        RequestFailure: the answer is late, incomplete, an error, or not the protocol.
     """
     times: list[float] = []
     texts: list[str] = []
     last, repeats, now_s = "", 0, sent_s
-    for now_s, line in lines(chunks, sent_s, timeout_s):
+    while (arrival := (yield)) is not None:
+        now_s, line = arrival
         if not line.strip():
             continue
         event = _event(line)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mmpredict.errors import EngineError, UnknownNameError
 from mmpredict.live.answer import Completion
 from mmpredict.live.failure import FailureReason, RequestFailure
-from mmpredict.live.ollama_answer import read_ollama_answer
+from mmpredict.live.ollama_answer import ollama_answer
+from mmpredict.live.reading import Reading
 from mmpredict.live.server_client import ServerClient, check_asked
 from mmpredict.models.answers import ListedTags, Process, Processes, Tag, Version, parsed
 
@@ -155,8 +156,8 @@ class OllamaClient(ServerClient):
             "options": {**options.to_dict(), "num_predict": output_tokens, "temperature": 0, "seed": 0},
         }
 
-        def read(chunks: Iterable[bytes], sent_s: float) -> Completion:
-            return read_ollama_answer(chunks, sent_s, timeout_s, output_tokens, on_token, reuse)
+        def read(sent_s: float) -> Reading:
+            return ollama_answer(sent_s, output_tokens, on_token, reuse)
 
         return self.send("/api/chat" if chat else "/api/generate", body, timeout_s, read)
 

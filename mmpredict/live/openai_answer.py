@@ -1,4 +1,4 @@
-"""Reading streamed answers of OpenAI's protocol: bytes in, one ``Completion`` or one ``RequestFailure`` out, in bounded memory.
+"""Reading streamed answers of OpenAI's protocol line by line.
 
 Sources: https://platform.openai.com/docs/api-reference (``stream_options.include_usage``); llama.cpp, which adds ``timings``
 (``tools/server/server-task.cpp``).
@@ -7,41 +7,33 @@ Sources: https://platform.openai.com/docs/api-reference (``stream_options.includ
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmpredict.live.answer import SECONDS_PER_MS, Completion, event_of, lines, usable_number
+from mmpredict.live.answer import SECONDS_PER_MS, Completion, event_of, usable_number
 from mmpredict.live.failure import FailureReason, RequestFailure
+from mmpredict.live.reading import Reading
 
 END = b"[DONE]"
 _TEXT_FIELDS = ("reasoning_content", "reasoning", "content")
 _FIELDS_WITHOUT_DATA = (b"event:", b"id:", b"retry:")
 
 
-def read_openai_answer(
-    chunks: Iterable[bytes],
-    sent_s: float,
-    timeout_s: float,
-    output_tokens: int,
-    on_token: Callable[[float], None] | None = None,
-    reuse: bool = False,
-) -> Completion:
-    """Read the body of a streamed answer of ``/v1/completions`` or ``/v1/chat/completions`` as it arrives.
+def openai_answer(
+    sent_s: float, output_tokens: int, on_token: Callable[[float], None] | None = None, reuse: bool = False
+) -> Reading:
+    """Read a streamed answer of ``/v1/completions`` or ``/v1/chat/completions``.
 
     Args:
-        chunks: the body's bytes; each chunk is stamped with the time at which the iterator hands it over.
         sent_s: when the request was sent [s].
-        timeout_s: longest time from there to the end of the answer [s].
         output_tokens: the number of tokens asked for.
         on_token: called with the arrival [s] of each event that carries text.
         reuse: whether the prompt may have been in a cache, and the texts are asked for.
-
-    Raises:
-        RequestFailure: the answer is late, incomplete, an error, or not the protocol.
     """
     answer = _Answer()
-    for now_s, line in lines(chunks, sent_s, timeout_s):
+    while (arrival := (yield)) is not None:
+        now_s, line = arrival
         if line.removeprefix(b"data:").strip() == END:
             break
         event = None if line.startswith(_FIELDS_WITHOUT_DATA) else event_of(line)

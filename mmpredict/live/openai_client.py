@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from mmpredict.errors import EngineError
 from mmpredict.live.answer import Completion
 from mmpredict.live.failure import RequestFailure
-from mmpredict.live.openai_answer import read_openai_answer
+from mmpredict.live.openai_answer import openai_answer
+from mmpredict.live.reading import Reading
 from mmpredict.live.server_client import ServerClient, check_asked
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
@@ -91,8 +92,8 @@ class OpenAIClient(ServerClient):
             **({"ignore_eos": True} if endless else {}),
         }
 
-        def read(chunks: Iterable[bytes], sent_s: float) -> Completion:
-            return read_openai_answer(chunks, sent_s, timeout_s, output_tokens, on_token, reuse)
+        def read(sent_s: float) -> Reading:
+            return openai_answer(sent_s, output_tokens, on_token, reuse)
 
         return self.send(CHAT if chat else COMPLETIONS, body, timeout_s, read)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmpredict.hardware import warmth
@@ -17,17 +17,22 @@ from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.residency import largest_private_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ProcessInstance:
     """A server in a child process, as the executor sees it (see ``Server``).
 
     Attributes:
         server: the process.
         vocabulary: size of the model's vocabulary [1].
+        client: of all its streams, so that they are received together.
     """
 
     server: ServerProcess
     vocabulary: int
+    client: CompletionClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = CompletionClient(self.server.url)
 
     @property
     def attached(self) -> bool:
@@ -47,8 +52,7 @@ class ProcessInstance:
         reuse: bool = False,
     ) -> Completion:
         """See ``Server``."""
-        with CompletionClient(self.server.url) as client:
-            return client.stream(prompt, output_tokens, timeout_s, on_token, reuse)
+        return self.client.stream(prompt, output_tokens, timeout_s, on_token, reuse)
 
     def alive(self) -> bool:
         """See ``Server``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
@@ -13,10 +13,12 @@ from mmpredict.errors import InputError
 from mmpredict.live.answer import Completion, rejection
 from mmpredict.live.exchange import Exchange
 from mmpredict.live.failure import FailureReason, RequestFailure
+from mmpredict.live.reading import Incoming, Reading
+from mmpredict.live.reception import Reception
 from mmpredict.units import KIB, MIB
 
-Reader = Callable[[Iterable[bytes], float], Completion]
-"""Reads an answer: its body's bytes as they arrive, and when the request was sent [s]."""
+Reader = Callable[[float], Reading]
+"""Begins to read an answer; is told when the request was sent [s]."""
 
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 MAX_ERROR_BYTES = 64 * KIB
@@ -50,6 +52,7 @@ class ServerClient:
         if not usable:
             raise InputError(f"server address {base_url!r} cannot be used; write http://127.0.0.1:PORT")
         self.url = base_url
+        self._reception = Reception()
         self._open: set[socket.socket] = set()
         self._abandoned = False
 
@@ -108,7 +111,7 @@ class ServerClient:
             path: of the resource.
             body: JSON.
             timeout_s: for the whole answer [s].
-            read: makes a completion of the answer's bytes.
+            read: begins to read the answer.
 
         Raises:
             RequestFailure: there is no complete answer; its ``reason`` says why.
@@ -125,7 +128,7 @@ class ServerClient:
             with Exchange(self._host, self._port, path, _json(body), timeout_s, opened) as exchange:
                 if exchange.status != HTTP_OK:
                     raise rejection(exchange.status, exchange.beginning(MAX_ERROR_BYTES))
-                return read(exchange.body(), exchange.sent_s)
+                return self._reception.receive(Incoming(exchange, read(exchange.sent_s)))
         finally:
             self._open.difference_update(own)
 

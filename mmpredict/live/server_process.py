@@ -20,8 +20,12 @@ from typing import Any, Protocol, Self
 from mmpredict.errors import EngineError, ServerDiedError
 from mmpredict.live import engine_log
 from mmpredict.live.engine_process import ending
+from mmpredict.live.idleness import Idleness
 
 EXIT_TIMEOUT_S = 10.0
+LONGEST_IDLE_S = 60.0
+"""A process that loads a model and neither computes nor reads for so long is given up: it was stopped, or waits for ever."""
+IDLE_POLL_S = 1.0
 HEALTH_INTERVAL_S = 0.01
 MAX_REPORT_BYTES = 65536
 LOG_DELAY_S, LOG_POLL_S = 1.0, 0.02  # of the log behind what the server does
@@ -133,17 +137,19 @@ class ServerProcess:
         """What the child reports, as one line of JSON on its standard output, once it was sent ``message``; empty if it ended.
 
         Raises:
-            EngineError: nothing within ``timeout_s``.
+            EngineError: nothing within ``timeout_s``, or the process does nothing at all.
         """
         reports: list[dict[str, Any]] = []
         # A pipe cannot be read with a time limit on every system; a thread can be waited for.
         reader = threading.Thread(target=self._exchange, args=(message, reports), daemon=True)
         reader.start()
-        reader.join(timeout_s)
-        if reader.is_alive():
-            self.kill()
-            reader.join()
-            raise EngineError(self._late(timeout_s))
+        deadline_s, idleness = time.perf_counter() + timeout_s, Idleness(self.pid)
+        while reader.is_alive():
+            reader.join(min(IDLE_POLL_S, max(0.0, deadline_s - time.perf_counter())))
+            if reader.is_alive() and (trouble := self._trouble(deadline_s, timeout_s, idleness)):
+                self.kill()
+                reader.join()
+                raise EngineError(trouble)
         return reports[0] if reports else {}
 
     def _exchange(self, message: dict[str, Any], reports: list[dict[str, Any]]) -> None:
@@ -160,17 +166,25 @@ class ServerProcess:
     def _await_health(self, deadline_s: float, timeout_s: float, phase: str = "as soon as it was ready") -> None:
         from mmpredict.live.client import CompletionClient
 
+        idleness, looked_s = Idleness(self.pid), time.perf_counter()
         with CompletionClient(self.url) as client:
             while not client.health():
                 if not self.alive():
                     raise ServerDiedError(f"server {self.name!r} ended {phase}: {self.death()}")
-                if time.perf_counter() > deadline_s:
-                    raise EngineError(self._late(timeout_s))
+                if time.perf_counter() > min(deadline_s, looked_s + IDLE_POLL_S):
+                    looked_s = time.perf_counter()
+                    if trouble := self._trouble(deadline_s, timeout_s, idleness):
+                        raise EngineError(trouble)
                 time.sleep(HEALTH_INTERVAL_S)
 
-    def _late(self, timeout_s: float) -> str:
-        last = engine_log.last_line(self.log_path)
-        return f"server {self.name!r} was not ready within {timeout_s:g} s; last in its log {self.log_path}: {last}"
+    def _trouble(self, deadline_s: float, timeout_s: float, idleness: Idleness) -> str:
+        """Why a load is given up; empty while it is not."""
+        last = f"last in its log {self.log_path}: {engine_log.last_line(self.log_path)}"
+        if time.perf_counter() >= deadline_s:
+            return f"server {self.name!r} was not ready within {timeout_s:g} s; {last}"
+        if idleness.idle_s() >= LONGEST_IDLE_S:
+            return f"server {self.name!r} did nothing for {LONGEST_IDLE_S:g} s while it should load: is its process stopped? {last}"
+        return ""
 
 
 def stop_all() -> None:

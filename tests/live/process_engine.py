@@ -44,6 +44,10 @@ class ProcessServer:
     url: str
     seen: dict[int, tuple[float, float, int]] = field(default_factory=dict)
     sent: dict[int, tuple[float, float, int]] = field(default_factory=dict)
+    client: CompletionClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = CompletionClient(self.url)
 
     @property
     def attached(self) -> bool:
@@ -60,15 +64,13 @@ class ProcessServer:
         on_token: Callable[[float], None] | None = None,
         reuse: bool = False,
     ) -> Completion:
-        with CompletionClient(self.url) as client:
-            answer = client.stream(prompt, output_tokens, timeout_s, on_token, reuse)
+        answer = self.client.stream(prompt, output_tokens, timeout_s, on_token, reuse)
         self.seen[prompt[0]] = (answer.first_token_s, answer.last_token_s, len(answer.token_times_s))
         return answer
 
     def collect(self) -> None:
         """Ask a ``PacedServer`` what it sent."""
-        with CompletionClient(self.url) as client:
-            told = client.ask("/sent")
+        told = self.client.ask("/sent")
         assert isinstance(told, dict)
         self.sent |= {int(key): tuple(value) for key, value in told.items()}
 

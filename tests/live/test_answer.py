@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import pairwise
 
+from arriving import arrived
 from fake_server import encode, final_event, token_event
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmpredict.live.answer import read_answer, rejection
+from mmpredict.live.answer import llama_answer, rejection
 from mmpredict.live.failure import MAX_DETAIL_CHARACTERS, RequestFailure
 
 # Recorded from xllamacpp 2026.10.11549 with return_progress and response_fields, 50 prompt tokens, 2 output tokens.
@@ -23,14 +24,13 @@ RECORDED = (
     b'"timings":{"cache_n":0,"prompt_n":50,"prompt_ms":170.44,"prompt_per_token_ms":3.4088,"prompt_per_second":293.35836658061487,'
     b'"predicted_n":2,"predicted_ms":12.461,"predicted_per_token_ms":12.461,"predicted_per_second":80.25038118931064}}\n\n'
 )
-LATER_S = 1e9  # the clock's zero is long ago, so the time allowed must reach beyond now
 
 
 @given(st.lists(st.integers(0, len(RECORDED)), max_size=20))
 def test_the_cuts_between_chunks_do_not_matter(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(RECORDED)]
     chunks = [RECORDED[start:end] for start, end in pairwise(edges)]
-    done = read_answer(chunks, 0.0, LATER_S, 2)
+    done = arrived(llama_answer(0.0, 2), chunks)
     assert (done.prompt_tokens, done.cached_tokens, done.output_tokens, done.slot) == (50, 0, 2, 3)
     assert (done.prompt_s, done.generation_s) == (0.17044, 0.012461)
     assert len(done.token_times_s) == 2
@@ -53,14 +53,14 @@ def test_nothing_but_a_failure_comes_out_of_odd_events(data: st.DataObject) -> N
     target = data.draw(st.sampled_from([victim, victim.get("timings", victim)]))
     target[data.draw(st.sampled_from([*target, "error"]))] = data.draw(json_values)
     with suppress(RequestFailure):
-        read_answer([encode(event) for event in events], 0.0, LATER_S, 2)
+        arrived(llama_answer(0.0, 2), [encode(event) for event in events])
 
 
 @settings(max_examples=300)
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([b"\n", b"data: ", b"error: ", b'{"stop":true}', b"[" * 100_000])))
 def test_nothing_but_a_failure_comes_out_of_odd_bytes(chunks: list[bytes]) -> None:
     with suppress(RequestFailure):
-        read_answer(chunks, 0.0, LATER_S, 2)
+        arrived(llama_answer(0.0, 2), chunks)
 
 
 @given(st.integers(400, 599), st.binary(max_size=50) | json_values.map(lambda value: encode({"error": value})[6:]))

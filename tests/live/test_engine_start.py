@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from mmpredict.errors import EngineError, EngineMissingError, ServerDiedError, StorageError
-from mmpredict.live import embedded, engine_child, engine_log
+from mmpredict.live import embedded, engine_child, engine_log, server_process
 from mmpredict.live.embedded import EmbeddedServer
 from mmpredict.live.engine_process import engine_environment, engine_options, spawn
+from mmpredict.live.idleness import Idleness
 from mmpredict.simulation.plan import InstancePlan
 
 STUB = """
@@ -81,6 +85,33 @@ def test_load_takes_too_long(monkeypatch: pytest.MonkeyPatch, model: Path) -> No
     assert "'stubbed' was not ready within 0.5 s" in str(error)
     assert "still reading" in str(error)
     assert time.perf_counter() - start_s < 3
+
+
+def test_a_load_that_does_nothing_is_given_up_early(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    monkeypatch.setattr(server_process, "LONGEST_IDLE_S", 0.3)
+    monkeypatch.setattr(server_process, "IDLE_POLL_S", 0.1)
+    error = start_error("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)", monkeypatch, model, timeout_s=60.0)
+    assert "'stubbed' did nothing for 0.3 s while it should load" in str(error)
+
+
+def test_work_of_any_kind_is_not_idleness(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"0" * 1000)
+    code = f"import time\nwhile True:\n  open({str(file)!r}, 'rb').read()\n  time.sleep(0.01)"
+    with subprocess.Popen([sys.executable, "-c", code]) as child:
+        idleness = Idleness(child.pid)
+        assert idleness.idle_s() < 0.01
+        looks = []
+        for _ in range(10):
+            time.sleep(0.05)
+            looks.append(idleness.idle_s())
+        os.kill(child.pid, signal.SIGSTOP)
+        idleness.idle_s()
+        time.sleep(0.2)
+        stopped_s = idleness.idle_s()
+        child.kill()
+    assert min(looks) < 0.05 and stopped_s >= 0.2
+    assert Idleness(child.pid).idle_s() == 0.0  # gone
 
 
 def test_other_interfaces_are_refused(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:

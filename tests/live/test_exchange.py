@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmpredict.live.exchange import MAX_HEAD_BYTES, MAX_SIZE_LINE_BYTES, Exchange
+from mmpredict.live.exchange import MAX_HEAD_BYTES, Exchange
 from mmpredict.live.failure import FailureReason, RequestFailure
+from mmpredict.live.framing import MAX_SIZE_LINE_BYTES
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

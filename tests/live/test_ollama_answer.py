@@ -9,12 +9,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from arriving import arrived
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_answer import LATER_S, json_values
+from test_answer import json_values
 
 from mmpredict.live.failure import FailureReason, RequestFailure
-from mmpredict.live.ollama_answer import REPEATS_UNTIL_CUT, read_ollama_answer
+from mmpredict.live.ollama_answer import REPEATS_UNTIL_CUT, ollama_answer
 
 CREATED = {"model": "qwen2.5:0.5b", "created_at": "2026-08-21T18:48:22.123456789Z"}
 FIRST = {**CREATED, "response": "", "done": False}  # the first line of a runner that sends one before its first token
@@ -45,7 +46,7 @@ WHOLE = lines(FIRST, *TOKENS, LAST)
 def test_the_cuts_between_chunks_do_not_matter(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(WHOLE)]
     seen: list[float] = []
-    done = read_ollama_answer([WHOLE[a:b] for a, b in pairwise(edges)], 0.0, LATER_S, 3, seen.append)
+    done = arrived(ollama_answer(0.0, 3, seen.append), [WHOLE[a:b] for a, b in pairwise(edges)])
     assert (done.prompt_tokens, done.output_tokens, done.cached_tokens, done.slot) == (26, 3, 0, -1)
     assert (done.prompt_s, done.generation_s) == (pytest.approx(0.107345), pytest.approx(0.237432))
     assert not done.truncated
@@ -58,34 +59,34 @@ def test_thoughts_and_messages_are_tokens_and_empty_lines_are_none() -> None:
     said = {**CREATED, "message": {"role": "assistant", "content": "yes"}, "done": False}
     empty = {**CREATED, "message": {"role": "assistant", "content": ""}, "done": False}
     end = {**LAST, "message": {"role": "assistant", "content": ""}, "eval_count": 2}
-    done = read_ollama_answer([lines(empty), lines(thinking), lines(empty), lines(said), lines(end)], 0.0, LATER_S, 2, reuse=True)
+    done = arrived(ollama_answer(0.0, 2, reuse=True), [lines(empty), lines(thinking), lines(empty), lines(said), lines(end)])
     assert (done.texts, len(done.token_times_s), done.cached_tokens) == (("hm", "yes"), 2, -1)
 
 
 def test_an_answer_that_the_model_ended_is_short_and_not_truncated() -> None:
     end = {**LAST, "done_reason": "stop", "eval_count": 4}
-    done = read_ollama_answer([lines(*TOKENS), lines(end)], 0.0, LATER_S, 100)
+    done = arrived(ollama_answer(0.0, 100), [lines(*TOKENS), lines(end)])
     assert (done.output_tokens, done.truncated, len(done.token_times_s)) == (4, False, 3)
     assert done.last_token_s > done.token_times_s[-1]  # the token of the end has no text
 
 
 def test_an_answer_that_filled_the_context_is_truncated() -> None:
-    assert read_ollama_answer([lines(*TOKENS, LAST)], 0.0, LATER_S, 100).truncated
+    assert arrived(ollama_answer(0.0, 100), [lines(*TOKENS, LAST)]).truncated
 
 
 def test_what_is_zero_is_left_out() -> None:
     bare = {key: value for key, value in LAST.items() if not key.startswith("prompt_")}
-    done = read_ollama_answer([lines(*TOKENS, bare)], 0.0, LATER_S, 3)
+    done = arrived(ollama_answer(0.0, 3), [lines(*TOKENS, bare)])
     assert done.prompt_tokens == -1
     assert math.isnan(done.prompt_s)
 
 
 def test_an_answer_that_repeats_itself_is_cut_off_by_ollama() -> None:
     same = {**CREATED, "response": " x", "done": False}
-    done = read_ollama_answer([lines(*[same] * (REPEATS_UNTIL_CUT + 1))], 0.0, LATER_S, 100)
+    done = arrived(ollama_answer(0.0, 100), [lines(*[same] * (REPEATS_UNTIL_CUT + 1))])
     assert (done.output_tokens, done.truncated, done.prompt_tokens) == (REPEATS_UNTIL_CUT + 1, True, -1)
     with pytest.raises(RequestFailure, match="without its last line"):
-        read_ollama_answer([lines(*[same] * REPEATS_UNTIL_CUT)], 0.0, LATER_S, 100)
+        arrived(ollama_answer(0.0, 100), [lines(*[same] * REPEATS_UNTIL_CUT)])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_an_answer_that_repeats_itself_is_cut_off_by_ollama() -> None:
 )
 def test_an_error_amid_the_stream_is_classified(error: object, reason: FailureReason) -> None:
     with pytest.raises(RequestFailure) as caught:
-        read_ollama_answer([lines(TOKENS[0]), lines({"error": error})], 0.0, LATER_S, 3)
+        arrived(ollama_answer(0.0, 3), [lines(TOKENS[0]), lines({"error": error})])
     assert caught.value.reason is reason
 
 
@@ -115,13 +116,7 @@ def test_an_error_amid_the_stream_is_classified(error: object, reason: FailureRe
 )
 def test_what_is_no_answer_fails(chunks: list[bytes], words: str) -> None:
     with pytest.raises(RequestFailure, match=words):
-        read_ollama_answer(chunks, 0.0, LATER_S, 2)
-
-
-def test_a_late_answer_is_given_up() -> None:
-    with pytest.raises(RequestFailure) as caught:
-        read_ollama_answer([WHOLE], 0.0, 1e-6, 3)
-    assert caught.value.reason is FailureReason.TIMEOUT
+        arrived(ollama_answer(0.0, 2), chunks)
 
 
 @settings(max_examples=150)
@@ -131,11 +126,11 @@ def test_nothing_but_a_failure_comes_out_of_odd_lines(data: st.DataObject) -> No
     victim = data.draw(st.sampled_from(events))
     victim[data.draw(st.sampled_from([*victim, "error", "message"]))] = data.draw(json_values)
     with suppress(RequestFailure):
-        read_ollama_answer([lines(event) for event in events], 0.0, LATER_S, 3, reuse=True)
+        arrived(ollama_answer(0.0, 3, reuse=True), [lines(event) for event in events])
 
 
 @settings(max_examples=200)
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([b"\n", b'{"done":true}\n', b'{"response":"x"}\n', b"[" * 100_000])))
 def test_nothing_but_a_failure_comes_out_of_odd_bytes(chunks: list[bytes]) -> None:
     with suppress(RequestFailure):
-        read_ollama_answer(chunks, 0.0, LATER_S, 2)
+        arrived(ollama_answer(0.0, 2), chunks)

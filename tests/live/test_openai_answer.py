@@ -9,12 +9,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from arriving import arrived
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_answer import LATER_S, json_values
+from test_answer import json_values
 
 from mmpredict.live.failure import FailureReason, RequestFailure
-from mmpredict.live.openai_answer import read_openai_answer
+from mmpredict.live.openai_answer import openai_answer
 
 # Recorded from xllamacpp 2026.10.11549, /v1/completions, 3 prompt tokens, 2 output tokens; ids cut short.
 RECORDED = (
@@ -41,7 +42,7 @@ def chat(finish: str | None = None, **delta: object) -> dict[str, Any]:
 @given(st.lists(st.integers(0, len(RECORDED)), max_size=20))
 def test_the_cuts_between_chunks_do_not_matter(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(RECORDED)]
-    done = read_openai_answer([RECORDED[a:b] for a, b in pairwise(edges)], 0.0, LATER_S, 2)
+    done = arrived(openai_answer(0.0, 2), [RECORDED[a:b] for a, b in pairwise(edges)])
     assert (done.prompt_tokens, done.cached_tokens, done.output_tokens, done.slot) == (3, 0, 2, -1)
     assert (done.prompt_s, done.generation_s) == (pytest.approx(0.014272), pytest.approx(0.014264))
     assert len(done.token_times_s) == 2
@@ -55,18 +56,18 @@ def test_vllm_sends_a_role_first_and_the_usage_alone() -> None:
         chat(finish="length"),
         {"choices": [], "usage": {"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 32}},
     )
-    done = read_openai_answer([b": ping\n\n", b"event: x\nid: 1\n", answer, b"data: [DONE]\n\n"], 0.0, LATER_S, 2, reuse=True)
+    done = arrived(openai_answer(0.0, 2, reuse=True), [b": ping\n\n", b"event: x\nid: 1\n", answer, b"data: [DONE]\n\n"])
     assert (done.prompt_tokens, done.output_tokens, done.cached_tokens, done.texts) == (30, 2, -1, ("hm", "yes"))
     assert math.isnan(done.prompt_s) and math.isnan(done.generation_s)
 
 
 def test_a_server_that_tells_no_usage_is_counted() -> None:
-    done = read_openai_answer([stream(chat(content="a"), chat(content="b"), chat(finish="stop"))], 0.0, LATER_S, 9)
+    done = arrived(openai_answer(0.0, 9), [stream(chat(content="a"), chat(content="b"), chat(finish="stop"))])
     assert (done.output_tokens, done.prompt_tokens, done.truncated) == (2, -1, False)
 
 
 def test_a_full_context_truncates() -> None:
-    assert read_openai_answer([stream(chat(content="a"), chat(finish="length"))], 0.0, LATER_S, 9).truncated
+    assert arrived(openai_answer(0.0, 9), [stream(chat(content="a"), chat(finish="length"))]).truncated
 
 
 @pytest.mark.parametrize(
@@ -83,14 +84,8 @@ def test_a_full_context_truncates() -> None:
 )
 def test_what_is_no_answer_fails(chunks: list[bytes], reason: FailureReason) -> None:
     with pytest.raises(RequestFailure) as caught:
-        read_openai_answer(chunks, 0.0, LATER_S, 2)
+        arrived(openai_answer(0.0, 2), chunks)
     assert caught.value.reason is reason
-
-
-def test_a_late_answer_is_given_up() -> None:
-    with pytest.raises(RequestFailure) as caught:
-        read_openai_answer([RECORDED], 0.0, 1e-6, 3)
-    assert caught.value.reason is FailureReason.TIMEOUT
 
 
 @settings(max_examples=150)
@@ -101,11 +96,11 @@ def test_nothing_but_a_failure_comes_out_of_odd_events(data: st.DataObject) -> N
     victim = data.draw(st.sampled_from([*events, events[0]["choices"][0], usage["usage"]]))
     victim[data.draw(st.sampled_from([*victim, "error", "timings", "delta"]))] = data.draw(json_values)
     with suppress(RequestFailure):
-        read_openai_answer([stream(*events)], 0.0, LATER_S, 2, reuse=True)
+        arrived(openai_answer(0.0, 2, reuse=True), [stream(*events)])
 
 
 @settings(max_examples=200)
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([b"\n", b"data: ", b"[DONE]\n", b'{"choices":[{}]}\n', b"[" * 100_000])))
 def test_nothing_but_a_failure_comes_out_of_odd_bytes(chunks: list[bytes]) -> None:
     with suppress(RequestFailure):
-        read_openai_answer(chunks, 0.0, LATER_S, 2)
+        arrived(openai_answer(0.0, 2), chunks)
