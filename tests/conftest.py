@@ -55,7 +55,7 @@ def plausible_steps(speed: float) -> StepCoefficients:
         cell_byte_s=1.5e-10 / speed,
         written_s=2.0e-9 / speed,
         cache_bytes=64e6,
-        bandwidth_bytes_per_s=4e9 * 1.15**12,
+        far_s={"q8_0": 6e-12 / speed, "q4_0": 9e-12 / speed},
         kernels={name: plausible_kernel(tuple(value / speed for value in values)) for name, values in KERNEL_S.items()},
     )
 

@@ -1,12 +1,11 @@
 """Fitting the step equation (``cost.step``) to measured prefills and decode steps.
 
-Cache size and bandwidth are taken from a grid, the best is kept. For each candidate the equation is linear in all other
-coefficients once it is known which weights wait for memory, and none of them can be negative: non-negative least squares in
-relative error, ``min Σ ((A x + b − t) / t)²``, repeated until that set is settled; large errors then weigh less, by the Huber
-function. A step of more tokens is hardly quicker, so what is solved for are the increases from one number of tokens to the next: a
-number that hardly occurs is then held between its neighbours. Three tokens may take longer than four (``ODD``). One fit per number
-of threads. Bounds come from refits to resampled residuals (bootstrap); the error from one model to another from leaving each model
-out in turn.
+The size of the cache is taken from a grid, the best is kept. For each candidate the equation is linear in all other coefficients,
+and none of them can be negative: non-negative least squares in relative error, ``min Σ ((A x − t) / t)²``; large errors then weigh
+less, by the Huber function. A step of more tokens is hardly quicker, so what is solved for are the increases from one number of
+tokens to the next: a number that hardly occurs is then held between its neighbours. Kernels that are others for one token than for
+several may be slower for one, and three tokens may take longer than four (``ODD``). One fit per number of threads. Bounds come from
+refits to resampled residuals (bootstrap); the error from one model to another from leaving each model out in turn.
 """
 
 from __future__ import annotations
@@ -24,12 +23,13 @@ from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, Condition, conditio
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
 from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.step import (
+    EXPERTS,
+    TILED_TYPES,
     StepCost,
     StepFeatures,
-    bandwidth_weight_s,
     batch_features,
     decode_features,
-    far_fraction,
+    far_share,
     masking_heads,
 )
 from mmpredict.errors import NotCalibratedError
@@ -40,10 +40,8 @@ MASKED_CORE_S = 2.8e-9
 """Time of one core to pass over a masked cell, per head [s], for calibrations that did not measure it (before 2026-11-27):
 2.2 ns for prompts and 3.4 ns in decoding, with two threads and 1680 cells of other slots on a 2.1 GHz Xeon (``docs/design.md``)."""
 BOOTSTRAP_FITS = 60
-CACHE_CANDIDATES_BYTES = tuple(size * 1e6 for size in (0, 16, 32, 64, 96, 128, 192, 256))
-BANDWIDTH_CANDIDATES_BYTES_PER_S = tuple(4e9 * 1.15**power for power in range(40))
+CACHE_CANDIDATES_BYTES = tuple(size * 1e6 for size in (0, 16, 32, 48, 64, 96, 128, 192, 256))
 SATURATED_TOKENS = 128  # from here on a multiplication takes time in proportion to its tokens
-INDIFFERENT_FRAC = 0.02  # residuals that differ by less explain the measurements equally well
 INDIFFERENT_ERROR = 1e-12
 OUTLIER = 1.5  # a step that a neighbour delays is part of what runs take, a stall of the whole machine is not [1]
 HUBER = 1.5  # spreads; of errors that are normal after all, 96 % of the information is kept [1]
@@ -51,10 +49,11 @@ HUBER_ROUNDS = 4  # which errors are large settles in two or three
 DEAREST_PAIR = 6.0
 """Time of two tokens ÷ that of one, at most [1]: 4.4 was seen, of Q8_0 on an EPYC. That two take no longer than one after the other
 would be plausible, but llama.cpp has other kernels for several tokens, and does not look which are quicker."""
-CACHE_GAIN = 3.0  # memory's time per weight ÷ that of weights in a cache, at most; where it was seen, 1.8 (Q8_0 on an EPYC) [1]
 ODD = 3
 """Number of tokens that may take longer than more of them: kernels that take two columns at a time are left with one."""
-ROOFLINE_ROUNDS = 4  # which weights wait for memory settles in two or three
+DIFFERENT_FAR = 0.4
+"""Shares of weights from memory, among the models of a type, that must be apart by so much to tell what memory costs more than a
+cache; of other types it stays part of what they cost altogether [1]."""
 _COLUMNS = {
     "layer_s": "layers",
     "prompt_s": "prompts",
@@ -65,9 +64,11 @@ _COLUMNS = {
     "written_s": "written",
     "masked_head_s": "masked",
     "row_s": "rows",
+    "cell_row_s": "cell_rows",
 }
 """Coefficient → the feature that it is the price of."""
 _TERMS = tuple(_COLUMNS)
+_FAR_TERMS = ("row_s", "cell_row_s")  # prices of what comes from memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,34 +157,31 @@ def leave_one_model_out(observations: Sequence[StepObservation]) -> dict[str, li
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Which column of the design matrix belongs to which coefficient, for one candidate of the memory's properties."""
+    """Which column of the design matrix belongs to which coefficient, for one candidate of the cache's size.
+
+    Columns: ``_TERMS``, then the knots of each kernel, then what memory costs more, for each type of ``sized``.
+    """
 
     knots: dict[str, tuple[int, ...]]
+    sized: tuple[str, ...]
     cache_bytes: float
-    bandwidth_bytes_per_s: float
 
     @classmethod
     def best(cls, observations: Sequence[StepObservation]) -> _Layout:
-        """The layout for the cache size and bandwidth that explain the observations best."""
+        """The layout for the cache size that explains the observations best; of equals the smallest."""
         seen: dict[str, set[int]] = {}
         for observation in observations:
             for weight_type, tokens in observation.features.weights:
                 seen.setdefault(weight_type, set()).add(min(tokens, SATURATED_TOKENS))
         knots = {weight_type: tuple(sorted(seen[weight_type])) for weight_type in sorted(seen)}
-        candidates = [
-            cls(knots, cache_bytes, bandwidth)
-            for cache_bytes in CACHE_CANDIDATES_BYTES
-            for bandwidth in BANDWIDTH_CANDIDATES_BYTES_PER_S
-        ]
+        candidates = [cls(knots, _sized(observations, size), size) for size in CACHE_CANDIDATES_BYTES]
         residuals = [layout._residual(observations) for layout in candidates]
-        enough = min(residuals) * (1.0 + INDIFFERENT_FRAC) + INDIFFERENT_ERROR
-        # Among equals the largest bandwidth: what the measurements do not show must not be blamed on the memory.
-        equal = [(layout, residual) for layout, residual in zip(candidates, residuals, strict=True) if residual <= enough]
-        return max(equal, key=lambda found: (found[0].bandwidth_bytes_per_s, -found[1]))[0]
+        enough = min(residuals) + INDIFFERENT_ERROR
+        return next(layout for layout, residual in zip(candidates, residuals, strict=True) if residual <= enough)
 
     @property
     def width(self) -> int:
-        return len(_TERMS) + sum(len(knots) for knots in self.knots.values())
+        return len(_TERMS) + sum(len(knots) for knots in self.knots.values()) + len(self.sized)
 
     def solve(self, observations: Sequence[StepObservation], durations_s: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Coefficients by relative non-negative least squares, optionally for other durations than the observed ones.
@@ -214,59 +212,41 @@ class _Layout:
         """Coefficients and the sum of squared relative errors, each times its weight squared."""
         from scipy.optimize import nnls
 
-        scaled_s = durations_s / weights
-        terms = np.zeros((len(observations), self.width))
-        far = np.zeros((len(observations), 1))
-        for number, observation in enumerate(observations):
-            terms[number] = self._row(observation.features)
-            far[number] = far_fraction(observation.features, self.cache_bytes)
-        terms[:, _TERMS.index("row_s")] *= far[:, 0]
-        limits, rises = self._limits(), self._rises()
-        waiting = np.zeros(self.width, dtype=bool)
-        solution, residual = np.zeros(self.width), math.inf
-        for _ in range(ROOFLINE_ROUNDS):
-            linear = np.where(waiting, terms * (1.0 - far), terms) @ rises / scaled_s[:, None]
-            constant = (np.where(waiting, terms * far * limits, 0.0).sum(axis=1)) / scaled_s
-            scale = np.where(linear.max(axis=0) > 0, linear.max(axis=0), 1.0)
-            solved, residual = nnls(linear / scale, weights - constant)
-            solution = rises @ np.asarray(solved / scale, dtype=float)
-            now_waiting = solution < limits
-            if (now_waiting == waiting).all():
-                break
-            waiting = now_waiting
-        return solution, float(residual) ** 2
+        terms = np.array([self._row(observation.features) for observation in observations])
+        rises = self._rises()
+        linear = terms @ rises / (durations_s / weights)[:, None]
+        scale = np.where(linear.max(axis=0) > 0, linear.max(axis=0), 1.0)
+        solved, residual = nnls(linear / scale, weights)
+        return rises @ np.asarray(solved / scale, dtype=float), float(residual) ** 2
 
     def _rises(self) -> NDArray[np.float64]:
         """Coefficients from what is solved for: those of weights are sums of increases, the others are themselves.
 
         Two tokens never take more than ``DEAREST_PAIR`` times as long as one, so a part of the first increase is part of what one
-        takes already. Without that, weights that always wait for memory would seem to cost nothing.
+        takes already. Of ``TILED_TYPES`` one token is multiplied by another kernel than several, and may take longer.
         """
         rises = np.eye(self.width)
         start = len(_TERMS)
-        for knots in self.knots.values():
+        for weight_type, knots in self.knots.items():
             end = start + len(knots)
             rises[start:end, start:end] = np.tri(len(knots))
             if ODD in knots:  # what it takes more than the number before it is no part of what follows
                 odd = knots.index(ODD)
                 rises[start + odd + 1 : end, start + odd] = 0.0
-            if len(knots) > 1:
+            if len(knots) > 1 and knots[0] == 1 and weight_type.removesuffix(EXPERTS) in TILED_TYPES:
+                rises[start + 1 : end, start] = 0.0
+                rises[start, start + 1] = 1.0 / DEAREST_PAIR
+            elif len(knots) > 1:
                 rises[start:end, start + 1] += knots[0] / (knots[1] - knots[0]) / (DEAREST_PAIR - 1.0)
             start = end
         return rises
 
-    def _limits(self) -> NDArray[np.float64]:
-        """Least time per weight of every column at the memory's bandwidth [s]; 0 where there is none."""
-        limits = np.zeros(self.width)
-        start = len(_TERMS)
-        for weight_type, knots in self.knots.items():
-            limits[start : start + len(knots)] = bandwidth_weight_s(weight_type, self.bandwidth_bytes_per_s)
-            start += len(knots)
-        return limits
-
     def _row(self, features: StepFeatures) -> NDArray[np.float64]:
+        far = far_share(features.pass_bytes, self.cache_bytes)
         row = np.zeros(self.width)
-        row[: len(_TERMS)] = [getattr(features, name) for name in _COLUMNS.values()]
+        row[: len(_TERMS)] = [
+            getattr(features, feature) * (far if term in _FAR_TERMS else 1.0) for term, feature in _COLUMNS.items()
+        ]
         start = len(_TERMS)
         for weight_type, knots in self.knots.items():
             for (used, tokens), weights in features.weights.items():
@@ -274,13 +254,14 @@ class _Layout:
                     knot = min(tokens, SATURATED_TOKENS)
                     row[start + knots.index(knot)] += weights * tokens / knot
             start += len(knots)
+        for (used, _), weights in features.weights.items():
+            if (base := used.removesuffix(EXPERTS)) in self.sized:
+                row[start + self.sized.index(base)] += weights * far
         return row
 
     def coefficients(self, best: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> StepCoefficients:
         kernels = {}
         start = len(_TERMS)
-        least = self._limits() / CACHE_GAIN  # of weights that always waited for memory, the fit says nothing
-        best, low, high = (np.maximum(found, least) for found in (best, low, high))
         for weight_type, knots in self.knots.items():
             part = slice(start, start + len(knots))
             kernels[weight_type] = Kernel(
@@ -292,5 +273,17 @@ class _Layout:
             start += len(knots)
         terms: dict[str, Any] = dict(zip(_TERMS, map(float, best[: len(_TERMS)]), strict=True))
         return StepCoefficients(
-            kernels=kernels, cache_bytes=self.cache_bytes, bandwidth_bytes_per_s=self.bandwidth_bytes_per_s, **terms
+            kernels=kernels,
+            far_s=dict(zip(self.sized, map(float, best[start:]), strict=True)),
+            cache_bytes=self.cache_bytes,
+            **terms,
         )
+
+
+def _sized(observations: Sequence[StepObservation], cache_bytes: float) -> tuple[str, ...]:
+    """Weight types of models so different in size that memory is told from a cache of ``cache_bytes`` (``DIFFERENT_FAR``)."""
+    shares: dict[str, list[float]] = {}
+    for observation in observations:
+        for weight_type, _ in observation.features.weights:
+            shares.setdefault(weight_type.removesuffix(EXPERTS), []).append(far_share(observation.features.pass_bytes, cache_bytes))
+    return tuple(name for name, found in sorted(shares.items()) if max(found) - min(found) >= DIFFERENT_FAR)

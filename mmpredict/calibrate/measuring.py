@@ -53,7 +53,9 @@ class Measuring:
         protocol = self.protocol
         if LARGE in name:
             return protocol.prefill_tokens[:2]
-        long = protocol.long_prompt_tokens if threads == self.cores or name == protocol.models[0] else ()
+        if name in protocol.once_models:
+            return protocol.prefill_tokens
+        long = protocol.long_prompt_tokens if threads == self.cores or name == protocol.first else ()
         return protocol.prefill_tokens + long
 
     def depths(self, name: str, threads: int) -> tuple[int, ...]:

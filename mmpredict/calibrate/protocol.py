@@ -20,6 +20,7 @@ LARGE = "probe-large"
 HEADS = "probe-heads"
 EXPERTS = "probe-experts"
 SMALL = "probe-small"
+CELLS = "probe-cells"
 
 CONTENTION = "contention"
 
@@ -29,20 +30,20 @@ class Protocol:
     """Sizes of a calibration.
 
     Attributes:
-        weight_types: measured on the narrow probe, for their kernels.
-        shape_types: measured on the wide probe too, the first of them on a small one, and the last on the deep and the large
-            one, one with a large cache and one with experts: they tell what belongs to layers, vocabulary, matrices, caches and
-            memory, and how large the error is from one shape to another.
+        weight_types: measured on the narrow and the wide probe, for their kernels.
+        shape_types: measured on the wide probe in every round, the first of them on a small one and one with a cache beyond the
+            caches, and the last on the deep and the large one, one with a large cache and one with experts: they tell what
+            belongs to layers, vocabulary, matrices, caches and memory, and how large the error is from one shape to another.
         prefill_tokens: prompt lengths at every number of threads [tokens], on the large probe only the first two; one of
             them should also be a number of concurrent sequences, or the fixed cost of a prompt cannot be told from that of
             a small batch.
-        long_prompt_tokens: further prompt lengths with all threads, and for the first weight type with any [tokens].
+        long_prompt_tokens: further prompt lengths with all threads, and for the first shape type with any [tokens].
         decode_sequences: concurrent sequences [1].
         depth_tokens: prompt lengths and depths of the deep measurements, on the first model, the wide one of the same type and
-            the one with a large cache [tokens]; one of them more than a physical batch, or attention cannot be told from the
+            those with large caches [tokens]; one of them more than a physical batch, or attention cannot be told from the
             matrices.
         decode_steps: steps per decode measurement [1].
-        rounds: every measurement is made in each of them, on the large probe in the first only [1].
+        rounds: every measurement is made in each of them, of ``once_models`` in the first only [1].
         most_rounds: further ones until repeats agree, of what does not [1].
         narrow_frac: half of the 80 % interval from which on they do [1].
         limit_s: no round but the first begins anything after this time [s].
@@ -106,21 +107,31 @@ class Protocol:
     @property
     def models(self) -> tuple[str, ...]:
         """Every model that is measured."""
-        narrow = [f"{PREFIX}{NARROW}@{name}" for name in self.weight_types]
-        wide = [f"{PREFIX}{WIDE}@{name}" for name in self.shape_types]
-        others = (f"{PREFIX}{probe}@{self.shape_types[-1]}" for probe in (DEEP, LARGE, HEADS, EXPERTS))
-        return (*narrow, *wide, *others, f"{PREFIX}{SMALL}@{self.shape_types[0]}")
+        both = [f"{PREFIX}{probe}@{name}" for probe in (NARROW, WIDE) for name in self.weight_types]
+        others = [f"{PREFIX}{probe}@{self.shape_types[-1]}" for probe in (DEEP, LARGE, HEADS, EXPERTS)]
+        return (*both, *others, *(f"{PREFIX}{probe}@{self.shape_types[0]}" for probe in (SMALL, CELLS)))
+
+    @property
+    def first(self) -> str:
+        """The model that is measured most closely."""
+        return f"{PREFIX}{NARROW}@{self.shape_types[0]}"
+
+    @property
+    def once_models(self) -> tuple[str, ...]:
+        """Models that are measured in the first round only."""
+        wide = (f"{PREFIX}{WIDE}@{name}" for name in self.weight_types if name not in self.shape_types)
+        return (*wide, f"{PREFIX}{LARGE}@{self.shape_types[-1]}", f"{PREFIX}{CELLS}@{self.shape_types[0]}")
 
     @property
     def deep_models(self) -> tuple[str, ...]:
-        """Models that are measured at depth: with few and with many cached numbers per head."""
-        first = self.shape_types[0]
-        return (self.models[0], f"{PREFIX}{WIDE}@{first}", f"{PREFIX}{HEADS}@{self.shape_types[-1]}")
+        """Models that are measured at depth: with few and with many cached numbers per head, in caches and beyond them."""
+        first, last = self.shape_types[0], self.shape_types[-1]
+        return (self.first, f"{PREFIX}{WIDE}@{first}", f"{PREFIX}{HEADS}@{last}", f"{PREFIX}{CELLS}@{first}")
 
     @property
     def pair(self) -> tuple[str, str]:
         """The two models that are measured in company."""
-        return self.models[0], f"{PREFIX}{WIDE}@{self.shape_types[0]}"
+        return self.first, f"{PREFIX}{WIDE}@{self.shape_types[0]}"
 
 
 _NAMED: Mapping[str, Mapping[str, Any]] = {

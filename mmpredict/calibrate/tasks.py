@@ -60,7 +60,7 @@ def _alone(measuring: Measuring, specs: Mapping[str, ModelSpec], pair: list[Mode
             steps = protocol.decode_steps * (sum(protocol.decode_sequences) + 2 * len(depths))
             tokens = sum(lengths) + sum(depths) + len(depths) * protocol.prefill_tokens[-1]
             guess_s = _SECONDS_PER_LOAD + spec.parameters / threads * (tokens / _TOKEN_WEIGHTS_PER_S + steps / _WEIGHTS_PER_S)
-            tasks.append(Task(label, guess_s, measure, once=LARGE in name, server=(name, threads, None)))
+            tasks.append(Task(label, guess_s, measure, once=name in protocol.once_models, server=(name, threads, None)))
     for spec in [*pair, *(specs[name] for name in protocol.models if LARGE in name)]:
         tasks.append(Task(f"{short_name(spec.name)}: cold load", 2.0, partial(measuring.cold_load, spec), once=True))
     for spec in pair:

@@ -11,7 +11,17 @@ from mmpredict.cost.contention import Phase
 from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.prices import StepPrices
 from mmpredict.cost.rates.attention import attention_layers, is_cached
-from mmpredict.cost.step import CELL_TYPE, StepCost, StepFeatures, attention_macs, batch_features, decode_features, masking_heads
+from mmpredict.cost.step import (
+    CELL_TYPE,
+    StepCost,
+    StepFeatures,
+    attention_macs,
+    batch_features,
+    decode_features,
+    far_cell_rows,
+    far_share,
+    masking_heads,
+)
 from mmpredict.models.spec import ModelSpec
 
 _DECODE = -1  # in the place of the tokens sampled in a batch
@@ -50,15 +60,16 @@ class CalibratedPrices(StepPrices):
         self.begun_s = self._prefill * self._between(lambda cost: cost.coefficients.prompt_s)
         self._prompt_mac_s = self._prefill * self._between(lambda cost: cost.coefficients.attention_prefill_s)
         widths = dict(spec.attention_widths)
-        cell_bytes = dict.fromkeys(widths, 0.0)
+        cell_bytes, cell_rows = dict.fromkeys(widths, 0.0), dict.fromkeys(widths, 0.0)
         for layers in attention_layers(spec.shape):
             cell_bytes[layers.limit] += layers.cell_bytes(CELL_TYPE, CELL_TYPE)
+            cell_rows[layers.limit] += far_cell_rows(layers)
         self.masked_cell_s = self._decode * masking_heads(spec) * self._between(lambda cost: cost.coefficients.masked_head_s)
         self.limits = tuple(widths)
         plain = self.limits == (math.inf,) and is_cached(spec.shape)
         self._plain_width = widths[math.inf] if plain else 0.0  # of models that see everything before, in every layer
         seen_s = tuple(
-            self._between(lambda cost, limit=limit: _cell_s(cost, widths[limit], cell_bytes[limit]))  # type: ignore[misc]
+            self._between(lambda cost, limit=limit: _cell_s(cost, spec, widths[limit], cell_bytes[limit], cell_rows[limit]))  # type: ignore[misc]
             for limit in widths
         )
         self.decode_cell_s = tuple(self._decode * price for price in seen_s)
@@ -94,13 +105,15 @@ class CalibratedPrices(StepPrices):
         return math.exp(sum(weight * math.log(value) for weight, value in found))
 
 
-def _cell_s(cost: StepCost, width: float, cell_bytes: float) -> float:
-    return cost.coefficients.attention_decode_s * width + cost.coefficients.cell_byte_s * cell_bytes
+def _cell_s(cost: StepCost, spec: ModelSpec, width: float, cell_bytes: float, cell_rows: float) -> float:
+    own = cost.coefficients
+    far = far_share(spec.pass_bytes(1), own.cache_bytes)
+    return own.attention_decode_s * width + own.cell_byte_s * cell_bytes + own.cell_row_s * far * cell_rows
 
 
 def _unseen(features: StepFeatures) -> StepFeatures:
     """A pass without what attention sees."""
-    return replace(features, prompts=0, decode_macs=0.0, prefill_macs=0.0, cell_bytes=0.0)
+    return replace(features, prompts=0, decode_macs=0.0, prefill_macs=0.0, cell_bytes=0.0, cell_rows=0.0)
 
 
 def _bracket(coefficients: Coefficients, threads: int) -> list[tuple[float, StepCost]]:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mmpredict.errors import FileFormatError, InputError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MAX_FILE_BYTES = 16_000_000
 
 _ByPhase = TypeVar("_ByPhase", bound=Mapping[str, object])
@@ -77,8 +77,9 @@ class StepCoefficients(_Frozen):
         written_s: per number that an operation writes for the next one [s].
         masked_head_s: per cell of other sequences in the same cache and attention head, which a token passes over [s].
         row_s: per row of a matrix that a pass of several tokens reads in tiles [s].
+        cell_row_s: per head's keys or values of a cell that decoding reads from memory, far from those of the next cell [s].
+        far_s: weight type → per weight that comes from memory, besides what it costs in a cache [s].
         cache_bytes: weights that the processor's caches hold from one step to the next [bytes].
-        bandwidth_bytes_per_s: at which the other weights come from memory at best [bytes/s].
         kernels: weight type → time per weight.
         prefill_factor, decode_factor: what real runs made of the time of prompts and of decode steps (``Correction``) [1].
         prefill_of, decode_of: model → what they made of it besides, where that model was run [1].
@@ -93,8 +94,9 @@ class StepCoefficients(_Frozen):
     written_s: float = Field(default=0.0, ge=0)
     masked_head_s: float = Field(default=0.0, ge=0)
     row_s: float = Field(default=0.0, ge=0)
+    cell_row_s: float = Field(default=0.0, ge=0)
+    far_s: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     cache_bytes: float = Field(ge=0)
-    bandwidth_bytes_per_s: float = Field(gt=0)
     kernels: dict[str, Kernel] = Field(min_length=1)
     prefill_factor: float = Field(default=1.0, gt=0)
     decode_factor: float = Field(default=1.0, gt=0)
@@ -201,6 +203,27 @@ class Correction(_Frozen):
     errors: dict[str, float] = Field(default_factory=dict)
 
 
+class Pace(_Frozen):
+    """How fast the machine is now, compared with the hours of its calibration (``cost.pace``).
+
+    Attributes:
+        measured_at: when (ISO date and time).
+        prefill, decode: number of threads → time of prompts and of decode steps ÷ what it was [1].
+        load: time of loads ÷ what it was [1].
+        figures: measured to find it out [1].
+        log_spread: how far the machine may be from it over the next minutes.
+        calibrated_log_spread: ``machine_log_spread`` without it.
+    """
+
+    measured_at: str
+    prefill: dict[Threads, Factor] = Field(min_length=1)
+    decode: dict[Threads, Factor] = Field(min_length=1)
+    load: Factor = 1.0
+    figures: int = Field(ge=1)
+    log_spread: float = Field(ge=0)
+    calibrated_log_spread: float = Field(ge=0)
+
+
 class Coefficients(_Frozen):
     """Everything fitted for one machine and engine.
 
@@ -217,6 +240,7 @@ class Coefficients(_Frozen):
         model_log_spread: error from one model to another, by ``prefill`` and ``decode``.
         errors: what the fit leaves, for people: metric → fraction.
         correction: what real runs changed in it since; all other numbers have it in them already.
+        pace: how fast the machine was a moment ago, where that was measured; all other numbers have it in them already.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -236,6 +260,7 @@ class Coefficients(_Frozen):
     memory: MemoryCoefficients
     errors: dict[str, float] = Field(default_factory=dict)
     correction: Correction | None = None
+    pace: Pace | None = None
 
 
 def read_coefficients(path: Path) -> Coefficients:

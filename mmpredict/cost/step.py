@@ -11,13 +11,14 @@ A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts
       + written_s · tokens · numbers                 what operations write for each other: norms, positions, activations, sums
       + masked_head_s · tokens · cells · heads       cells of other sequences in the same cache, which attention passes over
       + row_s · f · rows                             rows of matrices that kernels for several tokens read in tiles
+      + cell_row_s · f · cell rows                   keys and values of one head that lie far from those of the next cell
 
-    k_type(n) = (1 − f) · c_type(n) + f · max(c_type(n), bytes per weight / bandwidth),   f = max(0, 1 − cache / B)
+    k_type(n) = c_type(n) + f · far_type,   f = max(0, 1 − cache / B)
 
-A roofline: the share ``f`` of the weights that caches cannot hold from one step to the next (``B`` is what a step reads) comes at
-the memory's bandwidth at best. ``c_type(n)`` is interpolated between measured numbers of tokens: kernels change at small batches,
-so neither "batching is free" nor "batching scales" holds. Depth of a local attention layer ends at its window. Everything
-between two scheduling events is summed in closed form.
+The share ``f`` of the weights that caches cannot hold from one step to the next (``B`` is what a step reads) comes from memory,
+later than from a cache; by how much depends on how a type's kernel reads. ``c_type(n)`` is interpolated between measured numbers of
+tokens: kernels change at small batches, so neither "batching is free" nor "batching scales" holds. Depth of a local attention layer
+ends at its window. Everything between two scheduling events is summed in closed form.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from dataclasses import dataclass
 
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
 from mmpredict.cost.piece import PromptPiece, cells_seen
-from mmpredict.cost.rates.attention import attention_layers
+from mmpredict.cost.rates.attention import AttentionLayers, attention_layers
 from mmpredict.cost.rates.operations import written_numbers
 from mmpredict.models.cache import WITHOUT_CACHE
-from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
+from mmpredict.models.quantization.weight_types import weight_type
 from mmpredict.models.spec import MatrixGroup, ModelSpec
 
 EXPERTS = "/experts"
@@ -44,6 +45,10 @@ TILED_TYPES = frozenset({"f32", "f16", "bf16", "q8_0", "q5_0"})
 begin is waited for: 57 to 79 ns a row on an EPYC, about what memory takes to answer."""
 
 CELL_TYPE = "f16"  # what calibrations are measured with
+
+FAR_CELL_BYTES = 2048
+"""Keys of a cell, all heads, from which on those of one head lie too far from the next cell's to be fetched before they are asked
+for: processors do that within a page of 4096 bytes, which then holds no more than two (a Xeon; ``docs/design.md``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class StepFeatures:
         masked: cells of other sequences that tokens pass over, times attention's heads, of all tokens [1].
         weights: (weight type, tokens of the step) → weights evaluated [1]; those of experts have a type of their own.
         rows: of matrices that are read in tiles (``TILED_TYPES``) [1].
+        cell_rows: keys and values of one head in one cell that decoding reads, where they are ``FAR_CELL_BYTES`` apart [1].
     """
 
     layers: float
@@ -74,6 +80,7 @@ class StepFeatures:
     weights: dict[tuple[str, int], float]
     masked: float = 0.0
     rows: float = 0.0
+    cell_rows: float = 0.0
 
 
 def attention_macs(spec: ModelSpec, first_depth: float, tokens: float) -> float:
@@ -98,6 +105,17 @@ def cell_bytes(spec: ModelSpec, first_depth: float, tokens: float) -> float:
     return sum(
         layers.cell_bytes(CELL_TYPE, CELL_TYPE) * layers.cells(first_depth, tokens) for layers in attention_layers(spec.shape)
     )
+
+
+def far_cell_rows(layers: AttentionLayers) -> float:
+    """Keys and values of single heads that a token reads for each cell of alike layers, where they lie far apart [1]."""
+    apart = layers.kv_heads > 1 and layers.kv_heads * layers.key_dim * weight_type(CELL_TYPE).bits_per_weight / 8 >= FAR_CELL_BYTES
+    return 2.0 * layers.count * layers.kv_heads if apart else 0.0
+
+
+def cell_rows(spec: ModelSpec, first_depth: float, tokens: float) -> float:
+    """The same for all layers and the cells that consecutive tokens of one sequence see [1]."""
+    return sum(far_cell_rows(layers) * layers.cells(first_depth, tokens) for layers in attention_layers(spec.shape))
 
 
 def _passed(spec: ModelSpec, tokens: int) -> Iterator[tuple[MatrixGroup, float, int]]:
@@ -157,6 +175,7 @@ def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[Pr
         decode_macs=sum(attention_macs(spec, depth, 1) for depth in depths),
         prefill_macs=sum(attention_macs(spec, piece.start, piece.tokens) for piece in pieces),
         cell_bytes=sum(cell_bytes(spec, depth, 1) for depth in depths),
+        cell_rows=sum(cell_rows(spec, depth, 1) for depth in depths),
         written=float(total * written_numbers(spec.shape)),
         weights=weights,
         rows=rows,
@@ -177,6 +196,7 @@ def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int) -> Ste
         decode_macs=macs,
         prefill_macs=0.0,
         cell_bytes=sum(cell_bytes(spec, depth, steps) for depth in depths),
+        cell_rows=sum(cell_rows(spec, depth, steps) for depth in depths),
         written=float(steps * count * written_numbers(spec.shape)),
         weights=weights,
         rows=steps * tiled_rows(spec, count, count),
@@ -188,9 +208,9 @@ def masking_heads(spec: ModelSpec) -> int:
     return sum(layers.count * layers.heads for layers in attention_layers(spec.shape) if math.isinf(layers.limit))
 
 
-def far_fraction(features: StepFeatures, cache_bytes: float) -> float:
-    """Share of a pass's weights that caches cannot hold until the next pass [1]."""
-    return max(0.0, 1.0 - cache_bytes / features.pass_bytes) if features.pass_bytes else 0.0
+def far_share(pass_bytes: float, cache_bytes: float) -> float:
+    """Share of the weights that a pass reads which caches cannot hold until the next pass [1]."""
+    return max(0.0, 1.0 - cache_bytes / pass_bytes) if pass_bytes else 0.0
 
 
 def kernel_weight_s(kernel: Kernel, tokens: int) -> float:
@@ -203,11 +223,6 @@ def kernel_weight_s(kernel: Kernel, tokens: int) -> float:
         return kernel.weight_s[above]
     share = (tokens - knots[above - 1]) / (knots[above] - knots[above - 1])
     return kernel.weight_s[above - 1] + share * (kernel.weight_s[above] - kernel.weight_s[above - 1])
-
-
-def bandwidth_weight_s(weight_type: str, bandwidth_bytes_per_s: float) -> float:
-    """Time per weight at the memory's bandwidth [s]."""
-    return WEIGHT_TYPES[weight_type.removesuffix(EXPERTS)].bits_per_weight / 8.0 / bandwidth_bytes_per_s
 
 
 class StepCost:
@@ -253,7 +268,7 @@ class StepCost:
     def duration_s(self, features: StepFeatures) -> float:
         """Duration of a stretch of work alone on the machine [s]."""
         own = self.coefficients
-        far = far_fraction(features, own.cache_bytes)
+        far = far_share(features.pass_bytes, own.cache_bytes)
         return (
             own.layer_s * features.layers
             + own.prompt_s * features.prompts
@@ -264,10 +279,9 @@ class StepCost:
             + own.written_s * features.written
             + own.masked_head_s * features.masked
             + own.row_s * far * features.rows
-            + sum(weights * self._limited_s(*key, far) for key, weights in features.weights.items())
+            + own.cell_row_s * far * features.cell_rows
+            + sum(
+                weights * (self.weight_s(name, tokens) + far * own.far_s.get(name.removesuffix(EXPERTS), 0.0))
+                for (name, tokens), weights in features.weights.items()
+            )
         )
-
-    def _limited_s(self, weight_type: str, tokens: int, far: float) -> float:
-        """Time per weight when the share ``far`` of them must come from memory [s]."""
-        near_s = self.weight_s(weight_type, tokens)
-        return (1.0 - far) * near_s + far * max(near_s, bandwidth_weight_s(weight_type, self.coefficients.bandwidth_bytes_per_s))

@@ -8,10 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmpredict.calibrate.fit_steps import (
-    BANDWIDTH_CANDIDATES_BYTES_PER_S,
-    CACHE_CANDIDATES_BYTES,
-)
+from mmpredict.calibrate.fit_steps import CACHE_CANDIDATES_BYTES
 from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Kind, Measurement
 from mmpredict.calibrate.protocol import LARGE, Protocol, thread_counts
 from mmpredict.cost.coefficients import Coefficients, Kernel, StepCoefficients
@@ -32,9 +29,11 @@ PROTOCOL = Protocol()
 SPECS: dict[str, ModelSpec] = {name: synthetic_spec(name) for name in PROTOCOL.models}
 CORES = 2
 HEADER = {"machine": "invented", "engine": "none", "cores": CORES, "measured_on": "2026-01-01"}
-CACHE_BYTES, BANDWIDTH_BYTES_PER_S = CACHE_CANDIDATES_BYTES[3], BANDWIDTH_CANDIDATES_BYTES_PER_S[10]
+CACHE_BYTES = CACHE_CANDIDATES_BYTES[3]
 MASKED_HEAD_S = 1.3e-9
 ROW_S = 6e-8
+CELL_ROW_S = 4e-8
+FAR_S = {"q4_0": 3e-11, "q8_0": 1e-11}
 SLOWER = {"q8_0": 1.0, "q4_0": 0.8, "q4_k": 1.1, "q5_0": 1.4, "q6_k": 1.2, "f16": 1.7}
 UNSEEN = [
     f"synthetic:{name}"
@@ -70,9 +69,10 @@ def truth(coefficients: Coefficients) -> dict[int, StepCoefficients]:
             update={
                 "kernels": kernels,
                 "cache_bytes": CACHE_BYTES,
-                "bandwidth_bytes_per_s": BANDWIDTH_BYTES_PER_S,
                 "masked_head_s": MASKED_HEAD_S,
                 "row_s": ROW_S,
+                "cell_row_s": CELL_ROW_S,
+                "far_s": FAR_S,
             }
         )
 
@@ -86,7 +86,7 @@ def measure_steps(
     random = np.random.default_rng(1)
     rows: list[Measurement] = []
     for name in PROTOCOL.models:
-        spec, first = SPECS[name], name == PROTOCOL.models[0]
+        spec, first = SPECS[name], name == PROTOCOL.first
         deep = name in PROTOCOL.deep_models
         for threads, own in truth.items():
             cost = StepCost(own)
@@ -98,12 +98,13 @@ def measure_steps(
                 found = {**values, ROUND: number, MASKED_CELLS: masked, "duration_s": duration_s}
                 rows.append(Measurement(kind, name, threads, spincount, found))  # noqa: B023
 
-            long = PROTOCOL.long_prompt_tokens if threads == max(truth) or first else ()
+            once = name in PROTOCOL.once_models
+            long = PROTOCOL.long_prompt_tokens if (threads == max(truth) or first) and not once else ()
             lengths = PROTOCOL.prefill_tokens[:2] if LARGE in name else (*PROTOCOL.prefill_tokens, *long)
             decodes = [(count, lengths[0]) for count in PROTOCOL.decode_sequences]
             depths = PROTOCOL.depth_tokens if deep and threads in (1, max(truth)) else ()
             left = [(PROTOCOL.prefill_tokens[-1], sum(depths))] if depths else []
-            for number in range(repeats):
+            for number in range(1 if once else repeats):
                 for tokens, masked in (*((tokens, 0) for tokens in (*lengths, *depths)), *left):
                     add("prefill", prefill(spec, tokens), number, masked, tokens=tokens)
                 others = [(1, depth, 0) for depth in depths] + [(1, depth, masked) for depth, masked in left]

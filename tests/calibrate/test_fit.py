@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from made_steps import (
-    BANDWIDTH_BYTES_PER_S,
     CACHE_BYTES,
     CORES,
     HEADER,
@@ -114,10 +113,9 @@ def rows(truth: dict[int, StepCoefficients], coefficients: Coefficients) -> list
 
 @pytest.fixture(scope="module")
 def few_candidates() -> Iterator[None]:
-    """Whole fits try fewer sizes of caches and memory."""
+    """Whole fits try fewer sizes of caches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stepping, "CACHE_CANDIDATES_BYTES", (0.0, CACHE_BYTES, 256e6))
-        patch.setattr(stepping, "BANDWIDTH_CANDIDATES_BYTES_PER_S", (4e9, BANDWIDTH_BYTES_PER_S, 100e9))
         yield
 
 

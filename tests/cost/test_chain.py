@@ -48,9 +48,9 @@ def test_perfect_scaling_is_interpolated_without_error(coefficients: Coefficient
             name: kernel.model_copy(update={"weight_s": tuple(value / threads for value in kernel.weight_s)})
             for name, kernel in one.kernels.items()
         }
-        times = {name: getattr(one, name) / threads for name in names}
-        bandwidth = threads * one.bandwidth_bytes_per_s
-        return one.model_copy(update={**times, "kernels": kernels, "bandwidth_bytes_per_s": bandwidth})
+        times: dict[str, object] = {name: getattr(one, name) / threads for name in names if name != "far_s"}
+        times["far_s"] = {name: value / threads for name, value in one.far_s.items()}
+        return one.model_copy(update={**times, "kernels": kernels})
 
     ideal = coefficients.model_copy(update={"steps": {1: scaled(1), 4: scaled(4)}})
     alone_s = instance(ideal, 1).prices.decode_s([10], 5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 
 import pytest
@@ -19,7 +19,7 @@ from mmpredict.cost.step import (
     attention_macs,
     batch_features,
     decode_features,
-    far_fraction,
+    far_share,
     kernel_weight_s,
 )
 from mmpredict.models.catalog import uniform_spec
@@ -189,21 +189,19 @@ def test_a_layer_or_a_wider_vocabulary_more_never_costs_less(cost: StepCost, spe
 
 
 def test_a_step_adds_up_to_the_equation(coefficients: Coefficients) -> None:
-    own = coefficients.steps[1].model_copy(update={"cache_bytes": 5e7, "bandwidth_bytes_per_s": 1e10})
+    own = coefficients.steps[1].model_copy(update={"cache_bytes": 5e7, "far_s": {"q8_0": 7e-12}})
     body = sum(group.weights for group in PLAIN.body_groups)
     bytes_read = sum(group.size_bytes for group in PLAIN.body_groups) + PLAIN.output_matrix.size_bytes
-    far = 1 - 5e7 / bytes_read
-    memory_weight_s = 34 / 32 / 1e10
-    near_weight_s = own.kernels["q8_0"].weight_s[0]
-    assert 0 < near_weight_s < memory_weight_s < own.kernels["q8_0"].weight_s[4]
+    late_s = (1 - 5e7 / bytes_read) * 7e-12
+    kernel = own.kernels["q8_0"]
     expected_s = (
         own.layer_s * 30
         + own.prompt_s
         + own.logit_s * 49152
         + own.attention_prefill_s * brute_force_macs(PLAIN, 0, 32)
         + own.written_s * 32 * written_numbers(PLAIN.shape)
-        + body * own.kernels["q8_0"].weight_s[own.kernels["q8_0"].batch_tokens.index(32)]
-        + 576 * 49152 * ((1 - far) * near_weight_s + far * memory_weight_s)
+        + body * (kernel.weight_s[kernel.batch_tokens.index(32)] + late_s)
+        + 576 * 49152 * (kernel.weight_s[0] + late_s)
     )
     found_s = StepCost(own).duration_s(batch_features(PLAIN, [], [PromptPiece(0, 32, True)], 512))
     assert found_s == pytest.approx(expected_s, rel=1e-12)
@@ -211,37 +209,45 @@ def test_a_step_adds_up_to_the_equation(coefficients: Coefficients) -> None:
 
 def test_weights_that_the_caches_hold_are_not_read_from_memory(coefficients: Coefficients) -> None:
     features = decode_features(PLAIN, [0], 3)
-    assert far_fraction(features, 0) == 1.0
-    assert far_fraction(features, PLAIN.pass_bytes() / 4) == pytest.approx(0.75)
-    assert far_fraction(features, PLAIN.pass_bytes()) == far_fraction(features, 1e12) == 0.0
-    slow = coefficients.steps[1].model_copy(update={"bandwidth_bytes_per_s": 1e9})
+    assert far_share(PLAIN.pass_bytes(), 0) == 1.0
+    assert far_share(PLAIN.pass_bytes(), PLAIN.pass_bytes() / 4) == pytest.approx(0.75)
+    assert far_share(PLAIN.pass_bytes(), PLAIN.pass_bytes()) == far_share(PLAIN.pass_bytes(), 1e12) == far_share(0.0, 1e9) == 0.0
+    slow = coefficients.steps[1].model_copy(update={"far_s": {"q8_0": 1e-9}})
     durations_s = [StepCost(slow.model_copy(update={"cache_bytes": size})).duration_s(features) for size in (0, 5e7, 1e8, 1e12)]
     assert durations_s[0] > durations_s[1] > durations_s[2] > durations_s[3]
 
 
-def test_memory_limits_a_token_to_its_bandwidth(coefficients: Coefficients) -> None:
-    # without caches a step takes at least its bytes over the bandwidth; large batches compute for longer than they read
-    own = coefficients.steps[4].model_copy(update={"cache_bytes": 0.0, "bandwidth_bytes_per_s": 1e9})
-    unlimited = own.model_copy(update={"bandwidth_bytes_per_s": 1e15})
-    token, prompt = decode_features(PLAIN, [0], 1), batch_features(PLAIN, [], [PromptPiece(0, 512, False)], 512)
-    assert StepCost(own).duration_s(token) == pytest.approx(PLAIN.pass_bytes() / 1e9, rel=0.1)
-    assert StepCost(own).duration_s(token) > 5 * StepCost(unlimited).duration_s(token)
-    assert StepCost(own).duration_s(prompt) == StepCost(unlimited).duration_s(prompt)
+def test_cells_that_lie_far_apart_cost_more_beyond_the_caches(
+    coefficients: Coefficients, make_spec: Callable[[str], ModelSpec]
+) -> None:
+    """smollm2-1.7b keeps 32 heads of 64 numbers in each cell, 4096 bytes; llama3.2-1b 8, 1024 bytes."""
+    own = coefficients.steps[4].model_copy(update={"cell_row_s": 5e-8})
+
+    def added_s(name: str, **change: float) -> float:
+        features = decode_features(make_spec(name), [1000], 1)
+        with_rows, without = (one.model_copy(update=change) for one in (own, own.model_copy(update={"cell_row_s": 0.0})))
+        return StepCost(with_rows).duration_s(features) - StepCost(without).duration_s(features)
+
+    spec = make_spec("smollm2-1.7b@q8_0")
+    far = far_share(spec.pass_bytes(1), own.cache_bytes)
+    assert added_s("smollm2-1.7b@q8_0") == pytest.approx(5e-8 * far * 2 * 32 * 24 * 1001, rel=1e-6)
+    assert added_s("smollm2-1.7b@q8_0", cache_bytes=1e12) == added_s("llama3.2-1b@q8_0") == 0.0
 
 
-@given(specs, depths, st.floats(1e9, 1e12), st.floats(1.0, 10.0))
-def test_more_bandwidth_or_cache_is_never_slower(
-    coefficients: Coefficients, spec: ModelSpec, deep: list[int], bandwidth: float, more: float
+@given(specs, depths, st.floats(0.0, 1e-9), st.floats(1.0, 10.0))
+def test_nearer_memory_or_more_cache_is_never_slower(
+    coefficients: Coefficients, spec: ModelSpec, deep: list[int], late_s: float, more: float
 ) -> None:
     features = decode_features(spec, deep, 2)
+    own = coefficients.steps[4]
 
-    def duration_s(**change: float) -> float:
-        return StepCost(coefficients.steps[4].model_copy(update={"bandwidth_bytes_per_s": bandwidth, **change})).duration_s(
-            features
-        )
+    def duration_s(late_s: float, cache_bytes: float) -> float:
+        return StepCost(
+            own.model_copy(update={"far_s": dict.fromkeys(own.kernels, late_s), "cache_bytes": cache_bytes})
+        ).duration_s(features)
 
-    assert duration_s(bandwidth_bytes_per_s=more * bandwidth) <= duration_s()
-    assert duration_s(cache_bytes=more * coefficients.steps[4].cache_bytes) <= duration_s() * (1 + 1e-12)
+    assert duration_s(late_s, own.cache_bytes) <= duration_s(more * late_s, own.cache_bytes)
+    assert duration_s(late_s, more * own.cache_bytes) <= duration_s(late_s, own.cache_bytes) * (1 + 1e-12)
 
 
 KERNEL = Kernel(batch_tokens=(2, 4, 10), weight_s=(1.0, 3.0, 6.0), weight_low_s=(1, 3, 6), weight_high_s=(1, 3, 6))
