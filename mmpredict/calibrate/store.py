@@ -17,6 +17,11 @@ def measurements_path(machine: str, engine: str) -> Path:
     return data_directory() / "measurements" / machine / f"{slug(engine)}.jsonl"
 
 
+def pace_path(machine: str, engine: str) -> Path:
+    """File of what was measured last to know the machine's pace."""
+    return measurements_path(machine, f"{engine} pace")
+
+
 def served_directory(profile: HardwareProfile) -> Path:
     """Directory of what was measured of running servers on a machine in its power mode."""
     return data_directory() / "measurements" / machine_key(profile) / slug(f"served-{profile.mode}" if profile.mode else "served")

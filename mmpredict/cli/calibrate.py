@@ -1,4 +1,4 @@
-"""``mmpredict calibrate run | import | fit | show``."""
+"""``mmpredict calibrate run | pace | import | fit | show``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmpredict.cli.calibrate_import import import_files
+from mmpredict.cli.calibrate_pace import pace
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
 from mmpredict.units import format_percent, format_seconds
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # their imports take longer than most commands
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine, and fit the cost model to what was measured.")
 app.command("import")(import_files)
+app.command("pace")(pace)
 
 UNSTEADY_FRAC = 0.05
 
@@ -241,6 +243,10 @@ def _show(coefficients: Coefficients, as_json: bool) -> None:
         from mmpredict.cost.correction import correction_sentence
 
         lines.append(correction_sentence(coefficients.correction))
+    if coefficients.pace is not None:
+        from mmpredict.cost.pace import pace_sentence
+
+        lines.append(pace_sentence(coefficients.pace))
     for line in lines:
         OUTPUT.print(line, highlight=False)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmpredict.cli.console import progress_bars, remark, show_check, warn_if_busy
+from mmpredict.cli.recording import remember
 from mmpredict.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mmpredict.validation.raw_runs import RawRuns
 
 MAX_COUNT = 1000
+SCENARIOS = "scenarios"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ def validate_scenarios(as_json: bool, output: Path | None, options: ScenariosOpt
     """
     from mmpredict.report.scenarios_check import scenarios_check_tables
     from mmpredict.results.scenarios_check import choices, misses, summaries
+    from mmpredict.validation.check_figures import scenario_runs
     from mmpredict.validation.raw_runs import read_raw
     from mmpredict.validation.scenario_cases import BEYOND, JUDGED, RANDOM
     from mmpredict.validation.scenarios import DRAWS, run_cases, scenario_rows
@@ -66,12 +69,15 @@ def validate_scenarios(as_json: bool, output: Path | None, options: ScenariosOpt
         own = _coefficients_of(raw)
     else:
         path, raw, own = _resumed(options.resume) if options.resume else _begun(output, options)
+    before = set(raw.runs)
+    if options.runs is None:
         warn_if_busy()
         remark(f"raw runs, to be gone on with by --resume: {path}")
         with progress_bars() as bars, tempfile.TemporaryDirectory(prefix="mmpredict-") as logs:
             run_cases(raw, path, Path(logs), lambda label, part: bars("running the real thing", label, part))
     with progress_bars() as bars:
         rows = scenario_rows(raw, own, lambda label, part: bars("predicting", label, part), options.draws or DRAWS)
+    remember(SCENARIOS, path, scenario_runs(raw, rows, raw.runs.keys() - before))
     judged = [row for row in rows if row.group in JUDGED]
     shown = [row for row in rows if row.group == BEYOND]
     found = choices([row for row in rows if row.group in (RANDOM, BEYOND)])
@@ -110,7 +116,7 @@ def _begun(output: Path | None, options: ScenariosOptions) -> tuple[Path, RawRun
     memory_bytes = profile.cpu_memory.usable_bytes.value
     scenario_cases.check_cases(cases, memory_bytes)
     repeats = scenario_cases.QUICK_REPEATS if options.quick else scenario_cases.REPEATS
-    header = Header(machine_key(profile), own.engine, memory_bytes, options.seed, repeats)
+    header = Header(machine_key(profile), own.engine, memory_bytes, options.seed, repeats, own.pace)
     path = free_path(output or data_directory() / "validation", f"scenarios-{date.today().isoformat()}")
     return path, begin(path, header, cases), own
 
@@ -118,6 +124,7 @@ def _begun(output: Path | None, options: ScenariosOptions) -> tuple[Path, RawRun
 def _resumed(path: Path) -> tuple[Path, RawRuns, Coefficients]:
     """A raw file of this machine that is gone on with."""
     from mmpredict.cost.library import load_coefficients, machine_key
+    from mmpredict.cost.pace import with_pace
     from mmpredict.hardware.library import find_profile
     from mmpredict.live.embedded import engine_build, require_engine
     from mmpredict.validation.raw_runs import cut_off, read_raw
@@ -128,22 +135,23 @@ def _resumed(path: Path) -> tuple[Path, RawRuns, Coefficients]:
     here, there = (machine_key(profile), engine), (raw.header.machine, raw.header.engine)
     if here != there:
         raise InputError(f"{path} was begun on {' with '.join(there)}, this is {' with '.join(here)}; read it with --from")
-    own = load_coefficients(profile, engine)
+    own = with_pace(load_coefficients(profile, engine), raw.header.pace)
     cut_off(path, raw)
     return path, raw, own
 
 
 def _coefficients_of(raw: RawRuns) -> Coefficients:
-    """The calibration of the machine that a raw file was made on.
+    """The calibration of the machine that a raw file was made on, at the pace that it had.
 
     Raises:
         NotCalibratedError: there is none here.
     """
     from mmpredict.cost.coefficients import read_coefficients
     from mmpredict.cost.library import coefficients_path
+    from mmpredict.cost.pace import with_pace
     from mmpredict.errors import NotCalibratedError
 
     path = coefficients_path(raw.header.machine, raw.header.engine)
     if not path.exists():
         raise NotCalibratedError(f"no calibration of {raw.header.machine} with {raw.header.engine}; copy it to {path}")
-    return read_coefficients(path)
+    return with_pace(read_coefficients(path), raw.header.pace)

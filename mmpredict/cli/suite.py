@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy, write_json
+from mmpredict.cli.recording import keeper
 
 OutputDirectory = Annotated[Path | None, typer.Option("--output", help="Directory for report.md, results.csv and results.json.")]
 
@@ -40,8 +41,10 @@ def suite(
     options = SuiteOptions(hardware, tuple(only or ()), draws, seed, live, limit)
     if live:
         warn_if_busy()
+    keep = keeper("suite", name, "", output) if live else None
     with progress_bars() as bars, tempfile.TemporaryDirectory(prefix="mmpredict-") as logs:
-        found = run_suite(name, options, Path(logs), lambda label, part: bars("running" if live else "simulating", label, part))
+        label_of = "running" if live else "simulating"
+        found = run_suite(name, options, Path(logs), lambda label, part: bars(label_of, label, part), keep)
     document = found.to_dict()
     if output is not None:
         make_directory(output)

@@ -12,6 +12,7 @@ from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw, draw_contention
 from mmpredict.cost.loading import load_s, unload_s
 from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
+from mmpredict.cost.pace import pace_sentence
 from mmpredict.cost.prices import StepPrices
 from mmpredict.errors import InputError
 from mmpredict.models.cache import CacheOptions, cache_bytes
@@ -193,6 +194,7 @@ class CalibratedSource:
             f"coefficients fitted on {coefficients.measured_on} from {coefficients.measurements} measurements of "
             f"{coefficients.machine} with {coefficients.engine}",
             *([correction_sentence(coefficients.correction)] if coefficients.correction else []),
+            *([pace_sentence(coefficients.pace)] if coefficients.pace else []),
         )
 
     def costs(self, draw: Draw) -> CostModel:

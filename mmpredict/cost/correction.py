@@ -37,7 +37,7 @@ def corrected(coefficients: Coefficients, correction: Correction, machine_log_sp
     return own.model_copy(
         update={
             "steps": steps,
-            "loading": _scaled(own.loading, correction.load, correction.load_of),
+            "loading": scaled_loads(own.loading, correction.load).model_copy(update={"factor_of": dict(correction.load_of)}),
             "request_s": own.request_s * correction.request,
             "machine_log_spread": own.machine_log_spread if machine_log_spread is None else machine_log_spread,
             "correction": correction,
@@ -54,7 +54,7 @@ def uncorrected(coefficients: Coefficients) -> Coefficients:
     return coefficients.model_copy(
         update={
             "steps": {threads: step.model_copy(update=plain) for threads, step in coefficients.steps.items()},
-            "loading": _scaled(coefficients.loading, 1.0 / correction.load, {}),
+            "loading": scaled_loads(coefficients.loading, 1.0 / correction.load).model_copy(update={"factor_of": {}}),
             "request_s": coefficients.request_s / correction.request,
             "machine_log_spread": correction.calibrated_log_spread,
             "correction": None,
@@ -77,7 +77,7 @@ def correction_sentence(correction: Correction) -> str:
     )
 
 
-def _scaled(loading: LoadCoefficients, factor: float, factor_of: Mapping[str, float]) -> LoadCoefficients:
+def scaled_loads(loading: LoadCoefficients, factor: float) -> LoadCoefficients:
+    """Loads that take ``factor`` times as long."""
     per_unit = ("start_s", "mapped_byte_s", "private_byte_s", "vocabulary_s", "cold_byte_s")
-    scaled: dict[str, object] = {name: getattr(loading, name) * factor for name in per_unit}
-    return loading.model_copy(update=scaled | {"factor_of": dict(factor_of)})
+    return loading.model_copy(update={name: getattr(loading, name) * factor for name in per_unit})

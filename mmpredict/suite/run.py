@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpredict.api import costing_of
+from mmpredict.api import Keep, costing_of
 from mmpredict.cost.draw import Draw
 from mmpredict.cost.library import load_coefficients
 from mmpredict.costing import RatedCosting
@@ -21,7 +21,8 @@ from mmpredict.live.embedded import engine_build, require_engine
 from mmpredict.live.execute import execute_plan
 from mmpredict.models.resolve import GGUF_SUFFIX, SYNTHETIC, resolve
 from mmpredict.models.spec import ModelSpec
-from mmpredict.results.prediction import Interval
+from mmpredict.results.prediction import Interval, Prediction
+from mmpredict.results.records import Records
 from mmpredict.results.suite import Judgement, SuiteResult, SuiteTestResult, VariantResult
 from mmpredict.saving import make_directory
 from mmpredict.scenario import Scenario
@@ -33,6 +34,7 @@ from mmpredict.suite.capacity import capacity
 from mmpredict.suite.definition import Criterion, RunVariant, Suite, SuiteTest, Variant
 from mmpredict.suite.library import find_suite
 from mmpredict.suite.measures import binds, measure
+from mmpredict.validation.executed import Executed
 from mmpredict.workload.request import Workload
 
 SHOWN = ("makespan_s", "ttft_p50_s", "e2e_p50_s", "e2e_p95_s", "throughput_tokens_per_s", "memory_peak_bytes")
@@ -65,7 +67,7 @@ class SuiteOptions:
     limit_s: float = 600.0
 
 
-def run_suite(name: str, options: SuiteOptions, log_directory: Path, progress: Progress) -> SuiteResult:
+def run_suite(name: str, options: SuiteOptions, log_directory: Path, progress: Progress, keep: Keep | None = None) -> SuiteResult:
     """Simulate a suite, and run what can be run where that is asked for.
 
     Args:
@@ -73,6 +75,7 @@ def run_suite(name: str, options: SuiteOptions, log_directory: Path, progress: P
         options: how.
         log_directory: where servers log.
         progress: told what happens.
+        keep: given each real run, and what was predicted of it, as soon as it is done.
 
     Raises:
         UnknownNameError: no such suite, test or machine.
@@ -84,7 +87,7 @@ def run_suite(name: str, options: SuiteOptions, log_directory: Path, progress: P
     if options.live and options.hardware != THIS_MACHINE:
         raise InputError(f"servers run on this machine only: --live goes with --hardware {THIS_MACHINE}")
     tests = _chosen(suite, options.only)
-    run = _Run(suite, options, log_directory)
+    run = _Run(suite, options, log_directory, keep)
     found = []
     for place, test in enumerate(tests):
         progress(f"{test.id} {test.title}", place / len(tests))
@@ -104,8 +107,8 @@ def _chosen(suite: Suite, only: Iterable[str]) -> list[SuiteTest]:
 class _Run:
     """The machine, and what all tests share."""
 
-    def __init__(self, suite: Suite, options: SuiteOptions, log_directory: Path) -> None:
-        self.options, self.log_directory = options, log_directory
+    def __init__(self, suite: Suite, options: SuiteOptions, log_directory: Path, keep: Keep | None) -> None:
+        self.options, self.log_directory, self.keep = options, log_directory, keep
         self.hardware = options.hardware or suite.hardware
         self.profile: HardwareProfile = find_profile(self.hardware)
         self.budget_bytes = suite.budget_bytes if self.hardware == suite.hardware else None
@@ -134,11 +137,15 @@ class _Run:
         specs, workload = self._specs(scenario), scenario.workload()
         wanted = tuple(dict.fromkeys((*names, *SHOWN)))
         try:
-            found = self._predicted(variant.name, scenario, plan, specs, workload, wanted)
+            found, prediction = self._predicted(variant.name, scenario, plan, specs, workload, wanted)
         except DoesNotFitError as error:
             return VariantResult(variant.name, binds="memory", why_not=str(error))
         if self.options.live and not plan.on_demand:
-            found = replace(found, measured=self._measured(scenario, plan, specs, workload, wanted))
+            records = self._executed(scenario, plan, specs, workload)
+            found = replace(found, measured={one: measure(records, one) for one in wanted})
+            if self.keep is not None:
+                models = {name: spec.name for name, spec in specs.items()}
+                self.keep(Executed(plan, workload, models, records, cold=scenario.cold), prediction)
         return found
 
     def _plan(self, scenario: Scenario) -> Plan:
@@ -164,14 +171,16 @@ class _Run:
         specs: Mapping[str, ModelSpec],
         workload: Workload,
         wanted: Iterable[str],
-    ) -> VariantResult:
-        """Median of all measures and their 80 % intervals over what is uncertain."""
+    ) -> tuple[VariantResult, Prediction]:
+        """Median of all measures and their 80 % intervals over what is uncertain; and the prediction as others have it, whose
+        intervals are needed where a run is kept."""
         usable = self.profile.cpu_memory.usable_bytes.value
         capacity_bytes = self.profile.cpu_memory.capacity_bytes.value
         source = self.costing.source(plan, specs, workload)
         site = site_of(self.profile, usable, on_gpu=not source.on_cpu)
         seed, draws = self.options.seed, self.options.draws or usual_draws(len(workload.requests))
-        checked = predict_plan(plan, workload, specs, source, usable, 1, seed, scenario.cold, capacity_bytes, site)
+        kept = draws if self.options.live and self.keep is not None else 1
+        checked = predict_plan(plan, workload, specs, source, usable, kept, seed, scenario.cold, capacity_bytes, site)
         drawn = [
             simulate(plan, workload, specs, source.costs(Draw(seed, number)), capacity_bytes, scenario.cold, site)
             for number in range(draws)
@@ -179,16 +188,12 @@ class _Run:
         numbers = {one: tuple(measure(records, one) for records in drawn) for one in wanted}
         values = {one: _interval(found) for one, found in numbers.items()}
         self.provenance.extend(checked.provenance)
-        return VariantResult(name, values, binds(checked.records), warnings=checked.warnings, draws=numbers)
+        return VariantResult(name, values, binds(checked.records), warnings=checked.warnings, draws=numbers), checked
 
-    def _measured(
-        self, scenario: Scenario, plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload, wanted: Iterable[str]
-    ) -> dict[str, float]:
+    def _executed(self, scenario: Scenario, plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) -> Records:
         usable = self.profile.cpu_memory.usable_bytes.value
-        records = execute_plan(
-            plan, workload, specs, usable, make_directory(self.log_directory), scenario.cold, self.options.limit_s
-        )
-        return {one: measure(records, one) for one in wanted}
+        logs = make_directory(self.log_directory)
+        return execute_plan(plan, workload, specs, usable, logs, scenario.cold, self.options.limit_s)
 
 
 def _judged(criterion: Criterion, variants: Mapping[str, VariantResult]) -> Judgement:

@@ -1,19 +1,23 @@
-"""Rows of our own checks (memory, speed, serving) as figures and runs of the history."""
+"""Rows of our own checks (memory, speed, serving, scenarios) as figures and runs of the history."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmpredict.errors import FileFormatError
 from mmpredict.results.history import Figure
 from mmpredict.results.memory import MemoryRow
+from mmpredict.results.records import Records
 from mmpredict.results.saved_rows import Field, read_records
+from mmpredict.results.scenarios_check import ScenarioRow
 from mmpredict.results.serving_check import ServingRow
 from mmpredict.results.speed_check import TimedRow
 from mmpredict.validation.executed import Executed
+from mmpredict.validation.raw_runs import RawRuns
+from mmpredict.validation.scenarios import measures
 from mmpredict.validation.serving import ServingCase
 
 
@@ -64,9 +68,42 @@ def serving_runs(cases: Sequence[ServingCase], rows: Sequence[ServingRow], raw_p
                 for row in rows
                 if (row.group, row.case) == (case.group, case.name)
             ]
-            models = {name: spec.name for name, spec in case.specs.items()}
-            records = read_records(Field(data["records"], f"{raw_path}: {case.name}", "records"))
-            found.append((figures, Executed(case.plan, case.workload, models, records, turn)))
+            found.append(
+                (figures, _executed(case, read_records(Field(data["records"], f"{raw_path}: {case.name}", "records")), turn))
+            )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{raw_path} holds no runs of these cases: {error}") from error
     return found
+
+
+def scenario_runs(
+    raw: RawRuns, rows: Sequence[ScenarioRow], made: Iterable[tuple[int, int]]
+) -> list[tuple[list[Figure], Executed]]:
+    """Figures and records of real runs in which no request failed.
+
+    Args:
+        raw: cases and runs.
+        rows: what was predicted.
+        made: (number of the case, round) of the runs that are meant.
+    """
+    found = []
+    for number, turn in sorted(made):
+        case, records = raw.cases[number], raw.runs[number, turn]
+        if any(row.status != "ok" for row in records.requests):
+            continue
+        measured = measures(records)
+        figures = [
+            Figure(f"{case.name} {row.strategy}", turn, row.metric, *_bounds(row), measured[row.metric])
+            for row in rows
+            if (row.group, row.case, row.strategy) == (case.group, case.name, case.plan.strategy)
+        ]
+        found.append((figures, _executed(case, records, turn)))
+    return found
+
+
+def _bounds(row: ScenarioRow) -> tuple[float, float, float]:
+    return row.predicted.value, row.predicted.low, row.predicted.high
+
+
+def _executed(case: ServingCase, records: Records, turn: int) -> Executed:
+    return Executed(case.plan, case.workload, {name: spec.name for name, spec in case.specs.items()}, records, turn)

@@ -14,6 +14,7 @@ from mmpredict.cost.chain import CalibratedSource
 from mmpredict.cost.coefficients import Coefficients, Correction
 from mmpredict.cost.contention import is_yielding
 from mmpredict.cost.correction import corrected, uncorrected
+from mmpredict.cost.pace import with_pace
 from mmpredict.errors import InputError, MmpredictError
 from mmpredict.models.resolve import resolve
 from mmpredict.models.spec import ModelSpec
@@ -89,14 +90,14 @@ def fit_live(past: Sequence[PastRun], coefficients: Coefficients, learnt_on: str
 
     Args:
         past: runs of this machine and engine build, oldest first.
-        coefficients: of the calibration; a correction that they have is not built upon, but made anew.
+        coefficients: of the calibration; a correction that they have is not built upon, but made anew, and a pace left out.
         learnt_on: today's date (ISO), for the record.
         progress: called with (what is happening, fraction done).
 
     Raises:
         InputError: there are fewer than two rounds of runs that can be used.
     """
-    own = uncorrected(coefficients)
+    own = uncorrected(with_pace(coefficients, None))
     groups: dict[tuple[str, int, int], list[Described]] = defaultdict(list)
     days, left_out = [], []
     for one in past:

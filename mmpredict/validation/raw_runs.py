@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from mmpredict.cost.coefficients import Pace
 from mmpredict.errors import FileFormatError, InputError, StorageError
 from mmpredict.results.records import Records
 from mmpredict.results.saved_rows import Field, read_records
@@ -31,6 +32,7 @@ class Header:
         memory_bytes: what servers might use together [bytes].
         seed: of the scenarios and of the order.
         repeats: rounds [1].
+        pace: of the machine just before, where it was measured.
     """
 
     machine: str
@@ -38,6 +40,12 @@ class Header:
     memory_bytes: float
     seed: int
     repeats: int
+    pace: Pace | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        return plain | {"pace": self.pace.model_dump(mode="json") if self.pace else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,7 @@ def begin(path: Path, header: Header, cases: Sequence[ServingCase]) -> RawRuns:
     Raises:
         StorageError: there is a file already, or it cannot be written.
     """
-    lines = [{"kind": "header", "schema_version": SCHEMA_VERSION, **asdict(header)}]
+    lines = [{"kind": "header", "schema_version": SCHEMA_VERSION, **header.to_dict()}]
     lines += [{"kind": "case", "number": number, **case_to_dict(case)} for number, case in enumerate(cases)]
     text = "".join(_line(line) for line in lines)
     make_directory(path.parent)
@@ -153,7 +161,8 @@ def _header(data: dict[str, Any]) -> Header:
     if data["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema_version is {data['schema_version']!r}; this version of mmpredict reads {SCHEMA_VERSION}")
     memory_bytes, seed, repeats = float(data["memory_bytes"]), int(data["seed"]), int(data["repeats"])
-    return Header(str(data["machine"]), str(data["engine"]), memory_bytes, seed, repeats)
+    pace = Pace.model_validate(data["pace"]) if data.get("pace") else None
+    return Header(str(data["machine"]), str(data["engine"]), memory_bytes, seed, repeats, pace)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any], int]]:

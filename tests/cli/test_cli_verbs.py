@@ -48,7 +48,7 @@ def test_every_verb_is_known() -> None:
         "documents",
         "timeline",
         "suite",
-        *(f"calibrate {word}" for word in ("run", "import", "fit", "show")),
+        *(f"calibrate {word}" for word in ("run", "pace", "import", "fit", "show")),
         *(f"hardware {word}" for word in ("list", "show", "detect")),
         *(f"models {word}" for word in ("list", "show", "synthesize")),
     }

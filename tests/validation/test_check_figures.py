@@ -13,10 +13,13 @@ from mmpredict.cost.coefficients import Coefficients
 from mmpredict.errors import FileFormatError
 from mmpredict.models.resolve import resolve
 from mmpredict.results.memory import MemoryRow
+from mmpredict.results.prediction import Interval
+from mmpredict.results.scenarios_check import ScenarioRow
 from mmpredict.results.serving_check import ServingRow
 from mmpredict.results.speed_check import TimedRow
-from mmpredict.validation.check_figures import memory_figures, serving_runs, speed_figures
+from mmpredict.validation.check_figures import memory_figures, scenario_runs, serving_runs, speed_figures
 from mmpredict.validation.history import History
+from mmpredict.validation.raw_runs import Header, RawRuns
 from mmpredict.validation.serving import ServingCase
 
 
@@ -51,3 +54,17 @@ def test_runs_of_servings_are_kept_whole(coefficients: Coefficients, tmp_path: P
     raw_path.write_text("{}\n")
     with pytest.raises(FileFormatError, match="holds no runs of these cases"):
         serving_runs([case], rows, raw_path)
+
+
+def test_runs_of_scenarios_are_kept_but_for_those_that_failed(coefficients: Coefficients) -> None:
+    run, broken = executed(coefficients, APART), executed(coefficients, APART)
+    broken.records.requests[0].status = "timeout"
+    case = ServingCase("g", "c", APART, WORKLOAD, {name: resolve(name) for name in run.models}, ("makespan_s",))
+    raw = RawRuns(
+        Header("invented", "none", 8e9, 0, 3), (case,), {(0, 0): run.records, (0, 1): run.records, (0, 2): broken.records}
+    )
+    rows = [ScenarioRow("g", "c", APART.strategy, "makespan_s", Interval(1.0, 0.9, 1.1), 1.05, 0.0, 2, 1)]
+    ((figures, kept),) = scenario_runs(raw, rows, {(0, 1), (0, 2)})
+    makespan_s = max(row.finish_s for row in run.records.requests) - min(row.arrival_s for row in run.records.requests)
+    assert [(one.turn, one.predicted, one.measured) for one in figures] == [(1, 1.0, pytest.approx(makespan_s))]
+    assert (kept.turn, kept.records) == (1, run.records)

@@ -1,0 +1,83 @@
+"""The pace that figures measured again tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement
+from mmpredict.calibrate.pace import pace_models, pace_of
+from mmpredict.cost.coefficients import Coefficients
+from mmpredict.errors import InputError
+
+NAMES = ("synthetic:probe-narrow@q8_0", "synthetic:probe-wide@q8_0")
+NOW = "2026-01-01T12:00"
+
+
+def rows(prefill: float = 1.0, decode: float = 1.0, load: float = 1.0, noise: float = 0.0, rounds: int = 3) -> list[Measurement]:
+    luck = Random(f"{prefill} {decode} {noise}")
+    made = []
+    for number in range(rounds):
+        for name in NAMES:
+            for threads in (1, 4):
+
+                def row(kind: str, name: str = name, threads: int = threads, number: int = number, **values: float) -> Measurement:
+                    return Measurement(kind, name, threads, None, {**values, ROUND: number})  # type: ignore[arg-type]
+
+                for tokens in (32, 128):
+                    seconds = prefill * tokens / threads * luck.lognormvariate(0.0, noise)
+                    made.append(row("prefill", tokens=tokens, masked_cells=0, duration_s=seconds))
+                for sequences in (1, 2):
+                    seconds = decode * 10 * sequences / threads * luck.lognormvariate(0.0, noise)
+                    made.append(row("decode", sequences=sequences, depth=8, steps=10, masked_cells=30, duration_s=seconds))
+                made.append(row("load", cold=0, kv_cache_bytes=0, duration_s=load))
+    return made
+
+
+def test_the_same_again_is_the_same_pace(coefficients: Coefficients) -> None:
+    found = pace_of(rows(), rows(), coefficients, NOW)
+    assert (found.prefill, found.decode, found.load) == ({1: 1.0, 4: 1.0}, {1: 1.0, 4: 1.0}, 1.0)
+    assert found.calibrated_log_spread == coefficients.machine_log_spread
+    assert found.measured_at == NOW and found.figures == 16
+
+
+def test_phases_and_threads_have_a_pace_of_their_own(coefficients: Coefficients) -> None:
+    again = [
+        replace(row, values={**row.values, "duration_s": 1.2 * row.number("duration_s")})
+        if (row.kind, row.threads) == ("decode", 4)
+        else row
+        for row in rows(load=1.5, rounds=1)
+    ]
+    found = pace_of(rows(), again, coefficients, NOW)
+    assert found.decode[4] == pytest.approx(1.2, abs=1e-9)  # every figure says so, and the machine was steady
+    assert (found.decode[1], found.prefill[4]) == (1.0, 1.0)
+    assert found.load == pytest.approx(1.5)
+
+
+def test_a_restless_machine_is_believed_less(coefficients: Coefficients) -> None:
+    steady, restless = (pace_of(rows(noise=noise), rows(1.1, 1.1, noise=noise), coefficients, NOW) for noise in (0.002, 0.05))
+    assert 1.05 < steady.decode[4] < 1.11
+    assert abs(restless.decode[4] - 1.0) < abs(steady.decode[4] - 1.0)
+    assert steady.log_spread < restless.log_spread
+
+
+def test_cells_of_others_and_other_waiting_rules_do_not_count(coefficients: Coefficients) -> None:
+    odd = [replace(row, values={**row.values, "duration_s": 9.0, MASKED_CELLS: 1500}) for row in rows() if row.kind != "load"]
+    yielding = [replace(row, spincount=1000, values={**row.values, "duration_s": 9.0}) for row in rows()]
+    assert pace_of(rows(), [*rows(), *odd, *yielding], coefficients, NOW).decode == {1: 1.0, 4: 1.0}
+
+
+@pytest.mark.parametrize("left", [[], rows()[:3], [row for row in rows() if row.kind == "prefill"]])
+def test_too_little_tells_nothing(coefficients: Coefficients, left: Sequence[Measurement]) -> None:
+    with pytest.raises(InputError, match="too few of the calibration's measurements"):
+        pace_of(rows(), left, coefficients, NOW)
+
+
+def test_models_are_those_measured_narrow_and_wide() -> None:
+    narrow = [replace(row, model="synthetic:probe-narrow@q4_k") for row in rows()]
+    assert pace_models([*rows(), *narrow]) == list(NAMES)
+    with pytest.raises(InputError, match="no model that tells the pace"):
+        pace_models(narrow)
