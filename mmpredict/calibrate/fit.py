@@ -50,7 +50,10 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
     observations = {count: step_observations(rows, specs, count) for count in threads}
     steps = {count: fit_steps(members, seed) for count, members in observations.items()}
     if not any(MASKED_CELLS in row.values for row in rows):
-        steps = {count: one.model_copy(update={"masked_head_s": MASKED_CORE_S / count}) for count, one in steps.items()}
+        steps = {
+            count: one.model_copy(update={name: core_s / count for name, core_s in MASKED_CORE_S.items()})
+            for count, one in steps.items()
+        }
     unseen: dict[str, list[float]] = {"prefill": [], "decode": []}
     for members in observations.values():
         for phase, errors in leave_one_model_out(members).items():

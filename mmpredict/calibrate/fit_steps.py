@@ -36,9 +36,9 @@ from mmpredict.errors import NotCalibratedError
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import DEFAULT_UBATCH_TOKENS
 
-MASKED_CORE_S = 2.8e-9
-"""Time of one core to pass over a masked cell, per head [s], for calibrations that did not measure it (before 2026-11-27):
-2.2 ns for prompts and 3.4 ns in decoding, with two threads and 1680 cells of other slots on a 2.1 GHz Xeon (``docs/design.md``)."""
+MASKED_CORE_S = {"masked_decode_s": 3.4e-9, "masked_prefill_s": 2.2e-9}
+"""Time of one core to pass over a masked cell, per head [s], for calibrations that did not measure it (before 2026-11-27): with two
+threads and 1680 cells of other slots on a 2.1 GHz Xeon (``docs/design.md``)."""
 BOOTSTRAP_FITS = 60
 CACHE_CANDIDATES_BYTES = tuple(size * 1e6 for size in (0, 16, 32, 48, 64, 96, 128, 192, 256))
 SATURATED_TOKENS = 128  # from here on a multiplication takes time in proportion to its tokens
@@ -62,7 +62,8 @@ _COLUMNS = {
     "attention_prefill_s": "prefill_macs",
     "cell_byte_s": "cell_bytes",
     "written_s": "written",
-    "masked_head_s": "masked",
+    "masked_decode_s": "masked_decode",
+    "masked_prefill_s": "masked_prefill",
     "row_s": "rows",
     "cell_row_s": "cell_rows",
 }
@@ -95,7 +96,8 @@ def step_observations(rows: Iterable[Measurement], specs: Mapping[str, ModelSpec
             sequences, depth, steps = (int(row.number(name)) for name in ("sequences", "depth", "steps"))
             features = decode_features(spec, [depth] * sequences, steps)
             tokens = sequences * steps
-        features = replace(features, masked=masked * tokens * masking_heads(spec))
+        passed = masked * tokens * masking_heads(spec)
+        features = replace(features, masked_prefill=passed) if row.kind == "prefill" else replace(features, masked_decode=passed)
         groups.setdefault((row.model, condition_of(row)), []).append((features, row.number("duration_s")))
     found = []
     for (model, (phase, *_)), members in sorted(groups.items(), key=lambda item: item[0]):

@@ -7,7 +7,7 @@ measurement itself is unsure, with the spread of the hours as prior: the posteri
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,23 +27,26 @@ from mmpredict.models.spec import ModelSpec
 from mmpredict.models.synthetic import PREFIX
 from mmpredict.simulation.plan import InstancePlan
 
-LEAST_FIGURES = 3  # of a phase and a number of threads; fewer say nothing
-LENGTHS = (32, 128)
-SEQUENCES = (1, 2, 1)
-TURNS = 2
+LEAST_FIGURES = 2  # of a phase and a number of threads; fewer say nothing
+MOST_TYPES = 2
+LENGTHS = (4, 32, 128)  # the first is what decoding begins with, as in calibrations
+SEQUENCES = (1, 2)
 
 _Key = tuple[str, int, str, int, int]  # model, threads, kind, size, depth
 
 
 def pace_models(rows: Sequence[Measurement]) -> list[str]:
-    """Models of a calibration that are measured again: narrow and wide, in the types in which both were measured.
+    """Models of a calibration that are measured again: narrow and wide, in the types in which both were measured most often.
 
     Raises:
         InputError: there are none.
     """
-    names = {row.model for row in rows if row.kind == "decode"}
-    types = sorted({name.rpartition("@")[2] for name in names})
-    both = [kind for kind in types if {f"{PREFIX}{NARROW}@{kind}", f"{PREFIX}{WIDE}@{kind}"} <= names]
+    counts = Counter(row.model for row in rows if row.kind == "decode")
+    types = {name.rpartition("@")[2] for name in counts}
+    both = sorted(
+        (kind for kind in types if counts[f"{PREFIX}{NARROW}@{kind}"] and counts[f"{PREFIX}{WIDE}@{kind}"]),
+        key=lambda kind: (-counts[f"{PREFIX}{WIDE}@{kind}"], kind),
+    )[:MOST_TYPES]
     if not both:
         raise InputError("the calibration measured no model that tells the pace; run: mmpredict calibrate run")
     return [f"{PREFIX}{probe}@{kind}" for kind in both for probe in (NARROW, WIDE)]
@@ -76,7 +79,7 @@ def measure_pace(
     for number, (name, threads) in enumerate(starts):
         progress(f"{short_name(name)}, {threads} of {cores} threads", number / len(starts))
         instance = InstancePlan(name, name, threads)
-        for row in measuring.steps(specs[name], instance, LENGTHS * TURNS, SEQUENCES, ()):
+        for row in measuring.steps(specs[name], instance, LENGTHS, SEQUENCES, ()):
             log.add(row)
     progress("done", 1.0)
 

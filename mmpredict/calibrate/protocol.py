@@ -65,7 +65,7 @@ class Protocol:
     rounds: int = 3
     most_rounds: int = 3
     narrow_frac: float = 0.02
-    limit_s: float = 540.0
+    limit_s: float = 510.0
     company_s: float = 2.0
     alone_s: float = 1.0
     within_episodes: int = 1

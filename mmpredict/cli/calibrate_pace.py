@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -9,14 +10,17 @@ from typing import Annotated
 
 import typer
 
-from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
+from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn, warn_if_busy
+
+ANOTHER_MACHINE = 0.2
+"""Logarithm of a pace that no hour explains: virtual machines keep their name when they come to another host."""
 
 
 def pace(
     forget: Annotated[bool, typer.Option("--forget", help="Predict at the pace of the calibration again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False,
 ) -> None:
-    """Measure this machine's present pace, in a quarter of a minute, and predict at that pace from now on.
+    """Measure this machine's present pace, in half a minute, and predict at that pace from now on.
 
     Machines are quicker in one hour than in another. A few servers of the calibration are measured again; all times are then taken
     to be as much longer or shorter as theirs. It holds until the next calibration, the next pace, or --forget.
@@ -59,4 +63,7 @@ def pace(
         print_json({"schema_version": 1, "pace": found.model_dump(mode="json"), "saved": str(stored)})
     else:
         OUTPUT.print(pace_sentence(found), highlight=False)
+    ends = [abs(math.log(factor)) for factor in (*found.prefill.values(), *found.decode.values())]
+    if max(ends) > ANOTHER_MACHINE:
+        warn("the machine is so different from the one that was calibrated that it may be another one: mmpredict calibrate run")
     remark(f"raw measurements: {log.path}; coefficients: {stored}")

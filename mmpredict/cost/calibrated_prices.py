@@ -64,7 +64,9 @@ class CalibratedPrices(StepPrices):
         for layers in attention_layers(spec.shape):
             cell_bytes[layers.limit] += layers.cell_bytes(CELL_TYPE, CELL_TYPE)
             cell_rows[layers.limit] += far_cell_rows(layers)
-        self.masked_cell_s = self._decode * masking_heads(spec) * self._between(lambda cost: cost.coefficients.masked_head_s)
+        heads = masking_heads(spec)
+        self.masked_decode_s = self._decode * heads * self._between(lambda cost: cost.coefficients.masked_decode_s)
+        self.masked_batch_s = self._prefill * heads * self._between(lambda cost: cost.coefficients.masked_prefill_s)
         self.limits = tuple(widths)
         plain = self.limits == (math.inf,) and is_cached(spec.shape)
         self._plain_width = widths[math.inf] if plain else 0.0  # of models that see everything before, in every layer

@@ -75,7 +75,8 @@ class StepCoefficients(_Frozen):
         attention_decode_s, attention_prefill_s: per multiply-accumulate of attention [s].
         cell_byte_s: per byte of keys and values that decoding reads [s/byte].
         written_s: per number that an operation writes for the next one [s].
-        masked_head_s: per cell of other sequences in the same cache and attention head, which a token passes over [s].
+        masked_decode_s, masked_prefill_s: per cell of other sequences in the same cache and attention head, which a token passes
+            over [s].
         row_s: per row of a matrix that a pass of several tokens reads in tiles [s].
         cell_row_s: per head's keys or values of a cell that decoding reads from memory, far from those of the next cell [s].
         far_s: weight type → per weight that comes from memory, besides what it costs in a cache [s].
@@ -92,7 +93,8 @@ class StepCoefficients(_Frozen):
     attention_prefill_s: float = Field(ge=0)
     cell_byte_s: float = Field(default=0.0, ge=0)
     written_s: float = Field(default=0.0, ge=0)
-    masked_head_s: float = Field(default=0.0, ge=0)
+    masked_decode_s: float = Field(default=0.0, ge=0)
+    masked_prefill_s: float = Field(default=0.0, ge=0)
     row_s: float = Field(default=0.0, ge=0)
     cell_row_s: float = Field(default=0.0, ge=0)
     far_s: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)

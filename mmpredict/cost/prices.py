@@ -25,14 +25,15 @@ class StepPrices(ABC):
         ubatch_tokens: largest physical batch, that is, tokens of a pass [tokens].
         begun_s: once per prompt [s].
         limits: windows of the model's attention, infinite for layers without one [tokens].
-        masked_cell_s: per cell of other sequences in the same cache, which a token passes over without seeing it [s].
+        masked_decode_s, masked_batch_s: per cell of other sequences in the same cache, which a token passes over without seeing it,
+            in a decode step and in a batch [s].
         decode_cell_s, batch_cell_s: per cell that a decoding sequence sees, by window, in a decode step and in a batch [s].
     """
 
     def __init__(self, ubatch_tokens: int) -> None:
         self.ubatch_tokens = ubatch_tokens
         self.begun_s = 0.0
-        self.masked_cell_s = 0.0
+        self.masked_decode_s = self.masked_batch_s = 0.0
         self.limits: tuple[float, ...] = ()
         self.decode_cell_s: tuple[float, ...] = ()
         self.batch_cell_s: tuple[float, ...] = ()

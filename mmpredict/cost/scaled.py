@@ -21,7 +21,7 @@ class ScaledPrices(StepPrices):
         super().__init__(inner.ubatch_tokens)
         self._inner, self._factor = inner, factor
         self.begun_s = factor * inner.begun_s
-        self.masked_cell_s = factor * inner.masked_cell_s
+        self.masked_decode_s, self.masked_batch_s = factor * inner.masked_decode_s, factor * inner.masked_batch_s
         self.limits = inner.limits
         self.decode_cell_s = tuple(factor * price for price in inner.decode_cell_s)
         self.batch_cell_s = tuple(factor * price for price in inner.batch_cell_s)

@@ -9,7 +9,7 @@ A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts
       + attention_s · MACs                          Σ_layers (key + value width of all heads) · Σ_tokens depth
       + cell_byte_s · cache                         keys and values that decoding sequences read
       + written_s · tokens · numbers                 what operations write for each other: norms, positions, activations, sums
-      + masked_head_s · tokens · cells · heads       cells of other sequences in the same cache, which attention passes over
+      + masked_s · tokens · cells · heads            cells of other sequences in the same cache, which attention passes over
       + row_s · f · rows                             rows of matrices that kernels for several tokens read in tiles
       + cell_row_s · f · cell rows                   keys and values of one head that lie far from those of the next cell
 
@@ -44,6 +44,11 @@ TILED_TYPES = frozenset({"f32", "f16", "bf16", "q8_0", "q5_0"})
 (llama.cpp, ``ggml/src/ggml-cpu/llamafile/sgemm.cpp``) take a few rows at a time, so that every row is a stream of its own, whose
 begin is waited for: 57 to 79 ns a row on an EPYC, about what memory takes to answer."""
 
+GROUPED_TYPES = frozenset({"q8_0", "q5_0", "q4_0", "q4_k", "iq4_nl", "mxfp4"})
+GROUP = 4
+"""Tokens that kernels of these types take together; those that are left over go through the matrix once more (``sgemm.cpp``,
+``mnpack``; ``repack.cpp``, ``forward_mul_mat``): five sequences of Q8_0 take longer than six, seven longer than eight."""
+
 CELL_TYPE = "f16"  # what calibrations are measured with
 
 FAR_CELL_BYTES = 2048
@@ -63,7 +68,7 @@ class StepFeatures:
         decode_macs, prefill_macs: attention multiply-accumulates [1].
         cell_bytes: keys and values that decoding reads [bytes].
         written: numbers that operations write for each other, of all tokens [1].
-        masked: cells of other sequences that tokens pass over, times attention's heads, of all tokens [1].
+        masked_decode, masked_prefill: cells of other sequences that tokens pass over, times attention's heads, of all tokens [1].
         weights: (weight type, tokens of the step) → weights evaluated [1]; those of experts have a type of their own.
         rows: of matrices that are read in tiles (``TILED_TYPES``) [1].
         cell_rows: keys and values of one head in one cell that decoding reads, where they are ``FAR_CELL_BYTES`` apart [1].
@@ -78,7 +83,8 @@ class StepFeatures:
     cell_bytes: float
     written: float
     weights: dict[tuple[str, int], float]
-    masked: float = 0.0
+    masked_decode: float = 0.0
+    masked_prefill: float = 0.0
     rows: float = 0.0
     cell_rows: float = 0.0
 
@@ -245,7 +251,10 @@ class StepCost:
         found = self._cache.get(key)
         if found is None:
             kernels = self.coefficients.kernels
-            if weight_type in kernels:
+            rest = tokens % GROUP if tokens > GROUP and weight_type.removesuffix(EXPERTS) in GROUPED_TYPES else 0
+            if rest:
+                found = self.weight_s(weight_type, tokens - rest) + self.weight_s(weight_type, rest)
+            elif weight_type in kernels:
                 found = kernel_weight_s(kernels[weight_type], tokens)
             elif weight_type.endswith(EXPERTS):
                 found = self.weight_s(weight_type.removesuffix(EXPERTS), tokens) * self._expert_price(tokens)
@@ -277,7 +286,8 @@ class StepCost:
             + own.attention_prefill_s * features.prefill_macs
             + own.cell_byte_s * features.cell_bytes
             + own.written_s * features.written
-            + own.masked_head_s * features.masked
+            + own.masked_decode_s * features.masked_decode
+            + own.masked_prefill_s * features.masked_prefill
             + own.row_s * far * features.rows
             + own.cell_row_s * far * features.cell_rows
             + sum(

@@ -68,7 +68,8 @@ class Reception:
         for incoming in gone:
             watch.remove(incoming)
         for incoming in come:
-            watch.add(incoming)
+            if not incoming.over:
+                watch.add(incoming)
 
     def _leave(self, watch: _Watch, incoming: Incoming) -> None:
         with self._lock:
@@ -116,9 +117,12 @@ class _Watch:
             self._button.send(b"!")
 
     def add(self, incoming: Incoming) -> None:
-        """An answer is awaited."""
-        incoming.exchange.connection.setblocking(False)
-        self._selector.register(incoming.exchange.connection, selectors.EVENT_READ, incoming)
+        """An answer is awaited; nothing happens where its thread was interrupted meanwhile, and has closed the connection."""
+        try:
+            incoming.exchange.connection.setblocking(False)
+            self._selector.register(incoming.exchange.connection, selectors.EVENT_READ, incoming)
+        except (OSError, ValueError):  # it has no number any more
+            return
         self.answers[incoming] = None
         self._look_ahead()
 

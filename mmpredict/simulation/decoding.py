@@ -33,7 +33,7 @@ class Decoding:
         self._base_sum = 0
         self._pass_s = 0.0
         self._others = 0
-        self._masked_s = prices.masked_cell_s if split == "simple" else 0.0
+        self._masked_s = prices.masked_decode_s if split == "simple" else 0.0
         self.count = 0
         self.steps = 0
 

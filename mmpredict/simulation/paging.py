@@ -24,7 +24,8 @@ class PagedPrices(StepPrices):
 
     def __init__(self, own: StepPrices) -> None:
         super().__init__(own.ubatch_tokens)
-        self.begun_s, self.masked_cell_s, self.limits = own.begun_s, own.masked_cell_s, own.limits
+        self.begun_s, self.limits = own.begun_s, own.limits
+        self.masked_decode_s, self.masked_batch_s = own.masked_decode_s, own.masked_batch_s
         self.decode_cell_s, self.batch_cell_s = own.decode_cell_s, own.batch_cell_s
         self._own = own
         self.page_s = 0.0

@@ -123,8 +123,8 @@ class LlamaServer:
             parts = self._parts(taken, total)
             passes = len(parts)
             solo_s += prices.passes_s(parts, sampled)
-        if prices.masked_cell_s and self._split == "simple":
-            solo_s += prices.masked_cell_s * self._masked(taken, total)
+        if prices.masked_batch_s and self._split == "simple":
+            solo_s += prices.masked_batch_s * self._masked(taken, total)
         self._pieces = taken
         self._machine.start(self._cost.demand("prefill", solo_s, passes, sampled or 1), self._end_batch)
 

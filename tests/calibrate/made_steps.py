@@ -30,7 +30,7 @@ SPECS: dict[str, ModelSpec] = {name: synthetic_spec(name) for name in PROTOCOL.m
 CORES = 2
 HEADER = {"machine": "invented", "engine": "none", "cores": CORES, "measured_on": "2026-01-01"}
 CACHE_BYTES = CACHE_CANDIDATES_BYTES[3]
-MASKED_HEAD_S = 1.3e-9
+MASKED_S = {"masked_decode_s": 1.3e-9, "masked_prefill_s": 4e-10}
 ROW_S = 6e-8
 CELL_ROW_S = 4e-8
 FAR_S = {"q4_0": 3e-11, "q8_0": 1e-11}
@@ -69,7 +69,7 @@ def truth(coefficients: Coefficients) -> dict[int, StepCoefficients]:
             update={
                 "kernels": kernels,
                 "cache_bytes": CACHE_BYTES,
-                "masked_head_s": MASKED_HEAD_S,
+                **MASKED_S,
                 "row_s": ROW_S,
                 "cell_row_s": CELL_ROW_S,
                 "far_s": FAR_S,
@@ -93,7 +93,10 @@ def measure_steps(
 
             def add(kind: Kind, features: StepFeatures, number: int, masked: int = 0, **values: float) -> None:
                 tokens = values["tokens"] if kind == "prefill" else values["sequences"] * values["steps"]
-                features = replace(features, masked=masked * tokens * masking_heads(spec))  # noqa: B023
+                passed = masked * tokens * masking_heads(spec)  # noqa: B023
+                features = (
+                    replace(features, masked_prefill=passed) if kind == "prefill" else replace(features, masked_decode=passed)
+                )
                 duration_s = cost.duration_s(features) * float(1 + noise_frac * random.standard_normal())  # noqa: B023
                 found = {**values, ROUND: number, MASKED_CELLS: masked, "duration_s": duration_s}
                 rows.append(Measurement(kind, name, threads, spincount, found))  # noqa: B023

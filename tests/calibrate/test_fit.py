@@ -12,7 +12,7 @@ from made_steps import (
     CACHE_BYTES,
     CORES,
     HEADER,
-    MASKED_HEAD_S,
+    MASKED_S,
     OPTIONS,
     PROTOCOL,
     SPECS,
@@ -170,14 +170,12 @@ def test_requests_cost_the_median(fitted: Coefficients) -> None:
 def test_passing_over_cells_costs_what_was_measured_or_what_it_did_elsewhere(
     fitted: Coefficients, rows: list[Measurement], few_candidates: None
 ) -> None:
-    assert {count: steps.masked_head_s for count, steps in fitted.steps.items()} == pytest.approx(
-        dict.fromkeys(fitted.steps, MASKED_HEAD_S), rel=1e-3
-    )
+    for steps in fitted.steps.values():
+        assert {name: getattr(steps, name) for name in MASKED_S} == pytest.approx(MASKED_S, rel=1e-3)
     old = [replace(row, values={name: value for name, value in row.values.items() if name != MASKED_CELLS}) for row in rows]
-    elsewhere = fit(HEADER, old, SPECS).steps
-    assert {count: steps.masked_head_s * count for count, steps in elsewhere.items()} == pytest.approx(
-        dict.fromkeys(elsewhere, MASKED_CORE_S)
-    ), "cores share what is passed over"
+    for count, steps in fit(HEADER, old, SPECS).steps.items():
+        core_s = {name: count * getattr(steps, name) for name in MASKED_CORE_S}
+        assert core_s == pytest.approx(MASKED_CORE_S), "cores share what is passed over"
 
 
 def test_rounds_that_are_apart_widen_the_machines_spread(rows: list[Measurement], few_candidates: None) -> None:

@@ -76,8 +76,10 @@ def test_too_little_tells_nothing(coefficients: Coefficients, left: Sequence[Mea
         pace_of(rows(), left, coefficients, NOW)
 
 
-def test_models_are_those_measured_narrow_and_wide() -> None:
+def test_models_are_those_measured_most_narrow_and_wide() -> None:
     narrow = [replace(row, model="synthetic:probe-narrow@q4_k") for row in rows()]
     assert pace_models([*rows(), *narrow]) == list(NAMES)
+    others = [replace(row, model=row.model.replace("q8_0", kind)) for kind in ("q4_0", "f16") for row in rows(rounds=2)]
+    assert [name.rpartition("@")[2] for name in pace_models([*others, *rows()])] == ["q8_0", "q8_0", "f16", "f16"]
     with pytest.raises(InputError, match="no model that tells the pace"):
         pace_models(narrow)

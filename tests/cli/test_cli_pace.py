@@ -77,6 +77,14 @@ def test_predictions_have_the_pace_until_it_is_forgotten(call: Call, calibrated:
     assert stored().steps[4].decode_factor == pytest.approx(1.0)
 
 
+def test_another_machine_of_the_same_name_is_suspected(
+    call: Call, calibrated: Coefficients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "another one" not in call("calibrate", "pace").err
+    monkeypatch.setattr(Measuring, "steps", lambda _, spec, instance, *__: figures(spec.name, instance.threads, 2.0))
+    assert "it may be another one: mmpredict calibrate run" in call("calibrate", "pace").err
+
+
 def test_without_the_raw_measurements_there_is_nothing_to_compare_with(call: Call, calibrated: Coefficients) -> None:
     measurements_path(MACHINE, ENGINE).unlink()
     assert_one_line(call("calibrate", "pace"), 2, "raw measurements are not here", "run: mmpredict calibrate run")

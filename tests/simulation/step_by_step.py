@@ -70,7 +70,7 @@ def step_by_step(
             held = {id(state): state.prefilled + max(0, state.generated - 1) for state in states}
             pool = sum(stale) + sum(held.values()) + sum(fresh.values())
             masked = sum(pool - (held[key] + count) for key, count in fresh.items() for _ in range(count))
-            now_s += prices.masked_cell_s * masked
+            now_s += (prices.masked_batch_s if prompts_left else prices.masked_decode_s) * masked
         else:
             tokens = [slot for slot, state in sorted(serving.items()) if state in decoding]
             tokens += [state.row.slot for state, piece in parts for _ in range(piece.tokens)]

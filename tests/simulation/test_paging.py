@@ -12,7 +12,7 @@ from mmpredict.simulation.site import Site
 
 def test_nothing_but_the_passes_is_dearer() -> None:
     own = RoundPrices()
-    own.begun_s, own.masked_cell_s, own.limits = 0.5, 3e-7, (float("inf"),)
+    own.begun_s, own.masked_decode_s, own.masked_batch_s, own.limits = 0.5, 3e-7, 1e-7, (float("inf"),)
     own.decode_cell_s = own.batch_cell_s = (1e-6,)
     paged = PagedPrices(own)
     # every public attribute, so that a new price cannot be forgotten

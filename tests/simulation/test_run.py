@@ -155,7 +155,7 @@ def scaled(coefficients: Coefficients, factor: float) -> Coefficients:
             return tuple(walk(inner, name) for inner in value)
         if name.endswith("_bytes_per_s"):
             return value / factor
-        is_time = name.endswith(("_s", "_s.value"))
+        is_time = name.endswith(("_s", "_s.value")) or ".far_s." in name
         return value * factor if is_time and isinstance(value, float) else value
 
     return Coefficients.model_validate(walk(data))
