@@ -16,11 +16,11 @@ from mmpredict.results.prediction import Prediction
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The plan of the shortest predicted makespan.
+    """The plan of the shortest expected makespan.
 
     Attributes:
         strategy: the recommended plan.
-        ranking: every plan with its median makespan, best first [s].
+        ranking: every plan with its expected makespan, best first [s].
         runner_up: the second best, empty when there is none.
         margin_frac: makespan of the second ÷ that of the best − 1.
         probability: share of the draws in which the best is quicker than the second; both share each draw's luck.
@@ -45,15 +45,17 @@ class Recommendation:
 
 
 def recommend(predictions: Sequence[Prediction]) -> Recommendation:
-    """Rank predictions by median makespan; ties go to the order given, plans that leave requests unanswered (``nan``) come last.
+    """Rank predictions by expected makespan, the mean over the draws: what may become very slow is not worth a small gain.
+
+    Ties go to the order given; plans that leave requests unanswered (``nan``) come last.
 
     Raises:
         InputError: no prediction.
     """
     if not predictions:
         raise InputError("there is nothing to recommend: no plan could be predicted")
-    ordered = sorted(predictions, key=_makespan_or_last)
-    ranking = tuple((prediction.strategy, prediction.metrics["makespan_s"].value) for prediction in ordered)
+    ordered = sorted(predictions, key=_expected_or_last)
+    ranking = tuple((prediction.strategy, prediction.expected_makespan_s) for prediction in ordered)
     best = ordered[0]
     if len(ordered) == 1 or math.isnan(ranking[1][1]):
         return Recommendation(best.strategy, ranking, "", 0.0, 1.0)
@@ -63,6 +65,5 @@ def recommend(predictions: Sequence[Prediction]) -> Recommendation:
     return Recommendation(best.strategy, ranking, second.strategy, margin, float(quicker.mean()) if len(quicker) else 1.0)
 
 
-def _makespan_or_last(prediction: Prediction) -> tuple[bool, float]:
-    makespan_s = prediction.metrics["makespan_s"].value
-    return math.isnan(makespan_s), makespan_s
+def _expected_or_last(prediction: Prediction) -> tuple[bool, float]:
+    return math.isnan(prediction.expected_makespan_s), prediction.expected_makespan_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -70,6 +71,13 @@ class Prediction:
     provenance: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
     requests: tuple[RequestForecast, ...] = ()
+
+    @property
+    def expected_makespan_s(self) -> float:
+        """Mean over the draws that answer all requests [s]; the median where nothing was drawn, ``nan`` where it has none."""
+        known = [value for value in self.makespans_s if not math.isnan(value)]
+        median_s = self.metrics["makespan_s"].value
+        return fmean(known) if known and not math.isnan(median_s) else median_s
 
     def to_dict(self, with_records: bool = True) -> dict[str, Any]:
         """Plain data for JSON."""

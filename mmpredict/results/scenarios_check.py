@@ -51,6 +51,7 @@ class ScenarioRow:
         measured: median of the runs; ``nan`` when none ended.
         noise_frac: how far runs are from their median, in the median; ``nan`` for one run [1].
         runs, failed: that ended, and in which a request failed or was given up [1].
+        expected: mean over the draws, by which recommendations are made.
     """
 
     group: str
@@ -62,6 +63,7 @@ class ScenarioRow:
     noise_frac: float
     runs: int
     failed: int
+    expected: float
 
     @property
     def error_frac(self) -> float:
@@ -108,7 +110,7 @@ class CheckedChoice:
 
     Attributes:
         case: the scenario.
-        predicted_s, measured_s: strategy → makespan, in the order of the strategies; infinite when no run ended [s].
+        predicted_s, measured_s: strategy → makespan, in the order of the strategies: expected; infinite when no run ended [s].
     """
 
     case: str
@@ -117,7 +119,7 @@ class CheckedChoice:
 
     @property
     def recommended(self) -> str:
-        """Strategy of the shortest predicted makespan."""
+        """Strategy of the shortest expected makespan."""
         return min(self.predicted_s, key=lambda name: self.predicted_s[name])
 
     @property
@@ -177,7 +179,7 @@ def choices(rows: Sequence[ScenarioRow]) -> list[CheckedChoice]:
     for case in dict.fromkeys(row.case for row in makespans):
         own = [row for row in makespans if row.case == case]
         if len(own) > 1 and not all(math.isnan(row.measured) for row in own):
-            predicted_s = {row.strategy: row.predicted.value for row in own}
+            predicted_s = {row.strategy: row.expected for row in own}
             measured_s = {row.strategy: math.inf if math.isnan(row.measured) else row.measured for row in own}
             found.append(CheckedChoice(case, predicted_s, measured_s))
     return found

@@ -89,16 +89,25 @@ def _rows(case: ServingCase, own: Coefficients, memory_bytes: float, runs: Seque
     ]
     seen = [measures(records) for records in runs if all(row.status == "ok" for row in records.requests)]
     failed = len(runs) - len(seen)
-    predicted = column_intervals(np.array([[one[metric] for metric in case.metrics] for one in drawn]))
-    found = [
-        compared(metric, interval, [one[metric] for one in seen]) for metric, interval in zip(case.metrics, predicted, strict=True)
-    ]
-    return [
-        ScenarioRow(
-            case.group, case.name, case.plan.strategy, one.metric, one.predicted, one.measured, one.noise_frac, len(seen), failed
+    values = np.array([[one[metric] for metric in case.metrics] for one in drawn])
+    rows = []
+    for metric, interval, expected in zip(case.metrics, column_intervals(values), np.nanmean(values, axis=0), strict=True):
+        one = compared(metric, interval, [run[metric] for run in seen])
+        rows.append(
+            ScenarioRow(
+                case.group,
+                case.name,
+                case.plan.strategy,
+                one.metric,
+                one.predicted,
+                one.measured,
+                one.noise_frac,
+                len(seen),
+                failed,
+                float(expected),
+            )
         )
-        for one in found
-    ]
+    return rows
 
 
 def measures(records: Records) -> dict[str, float]:

@@ -15,7 +15,9 @@ def row(
     value: float, measured: float = 1.0, case: str = "a", strategy: str = "sequential", metric: str = "makespan_s"
 ) -> ScenarioRow:
     runs = 0 if math.isnan(measured) else 2
-    return ScenarioRow("g", case, strategy, metric, Interval(value, value * 0.9, value * 1.1), measured, 0.01, runs, 2 - runs)
+    return ScenarioRow(
+        "g", case, strategy, metric, Interval(value, value * 0.9, value * 1.1), measured, 0.01, runs, 2 - runs, value
+    )
 
 
 def test_a_summary_by_hand() -> None:

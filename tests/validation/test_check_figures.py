@@ -63,7 +63,7 @@ def test_runs_of_scenarios_are_kept_but_for_those_that_failed(coefficients: Coef
     raw = RawRuns(
         Header("invented", "none", 8e9, 0, 3), (case,), {(0, 0): run.records, (0, 1): run.records, (0, 2): broken.records}
     )
-    rows = [ScenarioRow("g", "c", APART.strategy, "makespan_s", Interval(1.0, 0.9, 1.1), 1.05, 0.0, 2, 1)]
+    rows = [ScenarioRow("g", "c", APART.strategy, "makespan_s", Interval(1.0, 0.9, 1.1), 1.05, 0.0, 2, 1, 1.0)]
     ((figures, kept),) = scenario_runs(raw, rows, {(0, 1), (0, 2)})
     makespan_s = max(row.finish_s for row in run.records.requests) - min(row.arrival_s for row in run.records.requests)
     assert [(one.turn, one.predicted, one.measured) for one in figures] == [(1, 1.0, pytest.approx(makespan_s))]
