@@ -65,7 +65,7 @@ def test_every_row_can_be_read_and_names_its_source() -> None:
         assert known.source.count("/") == 1 or known.source == "no real model", name
         assert known.tokenizer in (*TOKENIZERS, "pairs", "pieces"), name
         assert model.n_vocab or model.architecture == "clip"
-    assert sum(name.startswith("probe-") for name in CATALOG) == 7
+    assert sum(name.startswith("probe-") for name in CATALOG) == 8
     assert len(CATALOG) > 230
 
 
