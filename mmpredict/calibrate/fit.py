@@ -11,7 +11,7 @@ import numpy as np
 from mmpredict.calibrate.fit_company import contention
 from mmpredict.calibrate.fit_steps import MASKED_CORE_S, fit_steps, leave_one_model_out, step_observations
 from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement, of_kind
-from mmpredict.calibrate.repeats import condition_of, drift_spread, duration_s
+from mmpredict.calibrate.repeats import at_mean_pace, condition_of, drift_spread, duration_s
 from mmpredict.cost.coefficients import (
     Coefficients,
     LoadCoefficients,
@@ -47,7 +47,8 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
     """
     _require_kinds(rows, int(header["cores"]))
     threads = sorted({row.threads for row in rows if row.kind in ("prefill", "decode") and row.spincount is None})
-    observations = {count: step_observations(rows, specs, count) for count in threads}
+    paced = at_mean_pace(rows)
+    observations = {count: step_observations(paced, specs, count) for count in threads}
     steps = {count: fit_steps(members, seed) for count, members in observations.items()}
     if not any(MASKED_CELLS in row.values for row in rows):
         steps = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,7 @@ MEDIAN_OF_MEAN = 1.2533  # standard error of a median ÷ that of a mean, of a no
 LEVEL = 0.9  # quantile of Student's t at the end of an 80 % interval
 MASKED_STEP = 100  # numbers of masked cells that differ by less belong to repeats of one measurement [tokens]
 UNSETTLED_FRAC = 0.1  # part of a server's conditions that may stay unsettled: a machine with neighbours never settles all [1]
+POLISHES = 10  # rounds and conditions settle in three or four
 DEPTH_STEP = 64  # likewise: sequences do not begin at the same step in every repeat [tokens]
 
 Server = tuple[str, int, int | None]
@@ -85,6 +87,40 @@ def drift_spread(rows: Iterable[Measurement]) -> float | None:
         rounds[number + 1] - shift for rounds in drifts(rows).values() for number, shift in rounds.items() if number + 1 in rounds
     ]
     return float(np.quantile(np.abs(changes), 0.8)) / NORMAL_80 / math.sqrt(2.0) if changes else None
+
+
+def at_mean_pace(rows: Sequence[Measurement]) -> list[Measurement]:
+    """Rows with prompts and decode steps as they would have been at the mean pace of all rounds.
+
+    What was measured in some rounds only, such as the probes of the first one, would otherwise be taken for as quick as these
+    were. Of each phase and number of threads, a round's pace is the median over all conditions of how much slower they were than
+    in their middle (median polish of conditions × rounds; J. W. Tukey, Exploratory Data Analysis, 1977).
+    """
+    tables: dict[tuple[str, int], dict[tuple[Server, Condition], dict[int, float]]] = defaultdict(dict)
+    for (server, condition), rounds in _by_round(rows).items():
+        if len(rounds) > 1 and server[2] is None:
+            logs = {number: float(np.log(np.median(values))) for number, values in rounds.items()}
+            tables[condition[0], server[1]][server, condition] = logs
+    shifts = {key: _round_shifts(list(table.values())) for key, table in tables.items()}
+    found = []
+    for row in rows:
+        shift = shifts.get((row.kind, row.threads), {}).get(int(row.number(ROUND)), 0.0) if ROUND in row.values else 0.0
+        if shift:
+            row = replace(row, values={**row.values, "duration_s": row.number("duration_s") * math.exp(-shift)})
+        found.append(row)
+    return found
+
+
+def _round_shifts(table: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """Round → logarithm of how much slower it was than the mean of all rounds, from the logarithms of conditions by round."""
+    shifts = dict.fromkeys(sorted({number for logs in table for number in logs}), 0.0)
+    for _ in range(POLISHES):
+        middles = [float(np.median([log - shifts[number] for number, log in logs.items()])) for logs in table]
+        for number in shifts:
+            own = [logs[number] - middle for logs, middle in zip(table, middles, strict=True) if number in logs]
+            shifts[number] = float(np.median(own))
+    mean = math.log(sum(map(math.exp, shifts.values())) / len(shifts))  # of times, as runs are sums of them
+    return {number: shift - mean for number, shift in shifts.items()}
 
 
 def slowing_frac(rows: Iterable[Measurement]) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement
-from mmpredict.calibrate.repeats import condition_of, drift_spread, drifts, halfwidth_frac, slowing_frac, unsettled
+from mmpredict.calibrate.repeats import at_mean_pace, condition_of, drift_spread, drifts, halfwidth_frac, slowing_frac, unsettled
 
 
 def prefill(model: str, tokens: int, number: int, duration_s: float, masked: float = 0.0) -> Measurement:
@@ -51,3 +52,28 @@ def test_one_round_shows_no_drift() -> None:
     rows = [prefill("m", 4, 0, 1.0)]
     assert drift_spread(rows) is None
     assert slowing_frac(rows) == 0.0
+
+
+def test_what_only_a_quick_round_measured_is_not_taken_for_quick() -> None:
+    """Round 1 is a fifth slower than round 0; each model has a pace of its own."""
+    slow = {0: 1.0, 1: 1.2, 2: 1.0}
+    rows = [
+        prefill(model, 32, number, own * slow[number]) for model, own in (("a", 1.0), ("b", 3.0), ("c", 7.0)) for number in slow
+    ]
+    once = [prefill("once", 32, 0, 5.0), prefill("once", 64, 1, 12.0)]
+    steady = at_mean_pace([*rows, *once])
+    mean = (1.0 + 1.2 + 1.0) / 3
+    assert [row.number("duration_s") for row in steady if row.model == "a"] == pytest.approx([mean] * 3)
+    assert [row.number("duration_s") for row in steady if row.model == "once"] == pytest.approx([5.0 * mean, 10.0 * mean])
+
+
+def test_other_phases_threads_and_rows_keep_their_times() -> None:
+    rows = [prefill(model, 32, number, 1.0 + number) for model in "ab" for number in range(2)]
+    decode = Measurement("decode", "a", 2, None, {"sequences": 1, "depth": 8, "steps": 10, "duration_s": 4.0, ROUND: 1})
+    alone = replace(rows[0], threads=1)
+    yielding = replace(rows[1], spincount=1000)
+    load = Measurement("load", "a", 2, None, {"cold": 0, "kv_cache_bytes": 0, "duration_s": 9.0, ROUND: 1})
+    unnumbered = Measurement("prefill", "a", 2, None, {"tokens": 32, "duration_s": 5.0})
+    others = [decode, alone, load, unnumbered]
+    assert at_mean_pace([*rows, *others])[len(rows) :] == others
+    assert at_mean_pace([*rows, yielding])[-1] != yielding, "a round is as slow for any waiting rule"
