@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmpredict.calibrate.measurement import MASKED_CELLS, Measurement
-from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, Condition, condition_of
+from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, Condition, capped_mean, condition_of
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
 from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.step import (
@@ -43,7 +43,6 @@ BOOTSTRAP_FITS = 60
 CACHE_CANDIDATES_BYTES = tuple(size * 1e6 for size in (0, 16, 32, 48, 64, 96, 128, 192, 256))
 SATURATED_TOKENS = 128  # from here on a multiplication takes time in proportion to its tokens
 INDIFFERENT_ERROR = 1e-12
-OUTLIER = 1.5  # a step that a neighbour delays is part of what runs take, a stall of the whole machine is not [1]
 HUBER = 1.5  # spreads; of errors that are normal after all, 96 % of the information is kept [1]
 HUBER_ROUNDS = 4  # which errors are large settles in two or three
 DEAREST_PAIR = 6.0
@@ -106,15 +105,10 @@ def step_observations(rows: Iterable[Measurement], specs: Mapping[str, ModelSpec
 
 
 def _typical(repeats: Sequence[tuple[StepFeatures, float]]) -> tuple[StepFeatures, float]:
-    """The repeat with the middle pace, with the mean of all paces: what runs take is a sum, disturbed steps included.
-
-    None counts as more than ``OUTLIER`` times the middle one.
-    """
+    """The repeat with the middle pace, with the mean of all paces."""
     ordered = sorted(repeats, key=lambda repeat: repeat[1] / repeat[0].layers)
-    features, duration_s = ordered[(len(ordered) - 1) // 2]
-    middle = duration_s / features.layers
-    paces = [min(seconds / work.layers, OUTLIER * middle) for work, seconds in ordered]
-    return features, features.layers * sum(paces) / len(paces)
+    features, _ = ordered[(len(ordered) - 1) // 2]
+    return features, features.layers * capped_mean([seconds / work.layers for work, seconds in ordered])
 
 
 def fit_steps(observations: Sequence[StepObservation], seed: int = 0) -> StepCoefficients:

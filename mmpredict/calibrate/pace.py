@@ -17,7 +17,7 @@ from mmpredict.calibrate.fit import HOURS_SPREAD, MANY_MASKED, MINUTES_SPREAD
 from mmpredict.calibrate.measurement import MASKED_CELLS, Measurement, MeasurementLog
 from mmpredict.calibrate.measuring import Measuring, short_name
 from mmpredict.calibrate.protocol import NARROW, WIDE, Protocol
-from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, MEDIAN_OF_MEAN, condition_of, drift_spread, duration_s
+from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, MEDIAN_OF_MEAN, capped_mean, condition_of, drift_spread, duration_s
 from mmpredict.calibrate.run import Progress
 from mmpredict.cost.coefficients import Coefficients, Pace
 from mmpredict.cost.pace import with_pace
@@ -28,7 +28,7 @@ from mmpredict.models.synthetic import PREFIX
 from mmpredict.simulation.plan import InstancePlan
 
 LEAST_FIGURES = 2  # of a phase and a number of threads; fewer say nothing
-MOST_TYPES = 2
+MOST_TYPES = 2  # eight servers with one and with all threads: 21 s on two cores
 LENGTHS = (4, 32, 128)  # the first is what decoding begins with, as in calibrations
 SEQUENCES = (1, 2)
 
@@ -100,7 +100,7 @@ def pace_of(then: Sequence[Measurement], now: Sequence[Measurement], coefficient
     logs: dict[tuple[str, int], list[float]] = defaultdict(list)
     for key in sorted(before.keys() & again.keys()):
         _, threads, kind, _, _ = key
-        logs[kind, threads].append(math.log(float(np.median(again[key])) / float(np.mean(before[key]))))
+        logs[kind, threads].append(math.log(float(np.median(again[key])) / capped_mean(before[key])))
     told = {key: values for key, values in logs.items() if len(values) >= LEAST_FIGURES}
     if {kind for kind, _ in told} < {"prefill", "decode"}:
         raise InputError(
@@ -154,4 +154,4 @@ def _loads(then: Sequence[Measurement], now: Sequence[Measurement]) -> list[floa
             if row.kind == "load" and not row.values["cold"] and row.spincount is None:
                 found[row.model, row.threads].append(row.number("duration_s"))
     before, again = times
-    return [math.log(float(np.median(again[key])) / float(np.mean(before[key]))) for key in sorted(before.keys() & again.keys())]
+    return [math.log(float(np.median(again[key])) / capped_mean(before[key])) for key in sorted(before.keys() & again.keys())]

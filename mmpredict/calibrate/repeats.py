@@ -20,9 +20,10 @@ DEVIATION_OF_MEDIAN = 1.4826  # standard deviation ÷ median absolute deviation,
 MEDIAN_OF_MEAN = 1.2533  # standard error of a median ÷ that of a mean, of a normal distribution
 LEVEL = 0.9  # quantile of Student's t at the end of an 80 % interval
 MASKED_STEP = 100  # numbers of masked cells that differ by less belong to repeats of one measurement [tokens]
-UNSETTLED_FRAC = 0.1  # part of a server's conditions that may stay unsettled: a machine with neighbours never settles all [1]
-POLISHES = 10  # rounds and conditions settle in three or four
 DEPTH_STEP = 64  # likewise: sequences do not begin at the same step in every repeat [tokens]
+OUTLIER = 1.5  # a step that a neighbour delays is part of what runs take, a stall of the whole machine is not [1]
+POLISHES = 10  # after which the paces of rounds and conditions have settled [1]
+UNSETTLED_FRAC = 0.1  # part of a server's conditions that may stay unsettled: a machine with neighbours never settles all [1]
 
 Server = tuple[str, int, int | None]
 """Model, threads and waiting rule."""
@@ -41,6 +42,13 @@ def condition_of(row: Measurement) -> Condition:
 def duration_s(row: Measurement) -> float:
     """Time of a prompt, or of one decode step [s]."""
     return row.number("duration_s") / (row.number("steps") if row.kind == "decode" else 1.0)
+
+
+def capped_mean(values: Sequence[float]) -> float:
+    """Mean of repeats: what runs take is a sum, disturbed steps included; none counts as more than ``OUTLIER`` times the middle."""
+    ordered = sorted(values)
+    most = OUTLIER * ordered[(len(ordered) - 1) // 2]
+    return sum(min(value, most) for value in ordered) / len(ordered)
 
 
 def halfwidth_frac(durations_s: Sequence[float]) -> float:
@@ -96,12 +104,11 @@ def at_mean_pace(rows: Sequence[Measurement]) -> list[Measurement]:
     were. Of each phase and number of threads, a round's pace is the median over all conditions of how much slower they were than
     in their middle (median polish of conditions × rounds; J. W. Tukey, Exploratory Data Analysis, 1977).
     """
-    tables: dict[tuple[str, int], dict[tuple[Server, Condition], dict[int, float]]] = defaultdict(dict)
-    for (server, condition), rounds in _by_round(rows).items():
-        if len(rounds) > 1 and server[2] is None:
-            logs = {number: float(np.log(np.median(values))) for number, values in rounds.items()}
-            tables[condition[0], server[1]][server, condition] = logs
-    shifts = {key: _round_shifts(list(table.values())) for key, table in tables.items()}
+    tables: dict[tuple[str, int], list[dict[int, float]]] = defaultdict(list)
+    for ((_, threads, spincount), (kind, *_)), rounds in _by_round(rows).items():
+        if len(rounds) > 1 and spincount is None:
+            tables[kind, threads].append({number: float(np.log(np.median(values))) for number, values in rounds.items()})
+    shifts = {key: _round_shifts(table) for key, table in tables.items()}
     found = []
     for row in rows:
         shift = shifts.get((row.kind, row.threads), {}).get(int(row.number(ROUND)), 0.0) if ROUND in row.values else 0.0

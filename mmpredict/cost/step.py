@@ -251,11 +251,12 @@ class StepCost:
         found = self._cache.get(key)
         if found is None:
             kernels = self.coefficients.kernels
-            rest = tokens % GROUP if tokens > GROUP and weight_type.removesuffix(EXPERTS) in GROUPED_TYPES else 0
-            if rest:
+            own = kernels.get(weight_type)
+            rest = tokens % GROUP if weight_type.removesuffix(EXPERTS) in GROUPED_TYPES else 0
+            if own is not None and rest and tokens > GROUP and tokens not in own.batch_tokens:
                 found = self.weight_s(weight_type, tokens - rest) + self.weight_s(weight_type, rest)
-            elif weight_type in kernels:
-                found = kernel_weight_s(kernels[weight_type], tokens)
+            elif own is not None:
+                found = kernel_weight_s(own, tokens)
             elif weight_type.endswith(EXPERTS):
                 found = self.weight_s(weight_type.removesuffix(EXPERTS), tokens) * self._expert_price(tokens)
             else:

@@ -87,7 +87,7 @@ def _choices(rows: Sequence[ScenarioRow], found: Sequence[CheckedChoice]) -> Tab
     for one in found:
         order = "right" if one.in_order else "wrong"
         table.add_row(one.case, "", "", "", "", one.recommended, _percent(one.regret_frac), order)
-        for strategy in one.predicted_s:
+        for strategy in one.expected_s:
             row = makespans[one.case, strategy]
             table.add_row(
                 f"  {strategy}",

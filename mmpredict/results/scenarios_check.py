@@ -110,17 +110,17 @@ class CheckedChoice:
 
     Attributes:
         case: the scenario.
-        predicted_s, measured_s: strategy → makespan, in the order of the strategies: expected; infinite when no run ended [s].
+        expected_s, measured_s: strategy → makespan, in the order of the strategies; infinite when no run ended [s].
     """
 
     case: str
-    predicted_s: dict[str, float]
+    expected_s: dict[str, float]
     measured_s: dict[str, float]
 
     @property
     def recommended(self) -> str:
         """Strategy of the shortest expected makespan."""
-        return min(self.predicted_s, key=lambda name: self.predicted_s[name])
+        return min(self.expected_s, key=lambda name: self.expected_s[name])
 
     @property
     def best(self) -> str:
@@ -135,13 +135,13 @@ class CheckedChoice:
     @property
     def in_order(self) -> bool:
         """Whether the strategies' order was predicted."""
-        return _ranked(self.predicted_s) == _ranked(self.measured_s)
+        return _ranked(self.expected_s) == _ranked(self.measured_s)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
             "case": self.case,
-            "predicted_s": self.predicted_s,
+            "expected_s": self.expected_s,
             "measured_s": plain(self.measured_s),
             "recommended": self.recommended,
             "best": self.best,
@@ -179,9 +179,9 @@ def choices(rows: Sequence[ScenarioRow]) -> list[CheckedChoice]:
     for case in dict.fromkeys(row.case for row in makespans):
         own = [row for row in makespans if row.case == case]
         if len(own) > 1 and not all(math.isnan(row.measured) for row in own):
-            predicted_s = {row.strategy: row.expected for row in own}
+            expected_s = {row.strategy: row.expected for row in own}
             measured_s = {row.strategy: math.inf if math.isnan(row.measured) else row.measured for row in own}
-            found.append(CheckedChoice(case, predicted_s, measured_s))
+            found.append(CheckedChoice(case, expected_s, measured_s))
     return found
 
 

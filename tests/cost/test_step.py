@@ -259,6 +259,9 @@ def test_tokens_left_over_from_fours_go_through_the_matrix_again(coefficients: C
     cost = StepCost(coefficients.steps[1].model_copy(update={"kernels": {"q8_0": kernel, "f16": kernel}}))
     assert [cost.weight_s("q8_0", tokens) for tokens in (4, 5, 6, 7, 8)] == pytest.approx([1.4, 2.4, 2.0, 3.1, 2.0])
     assert [cost.weight_s("f16", tokens) for tokens in (4, 5, 6, 7, 8)] == pytest.approx([1.4, 1.55, 1.7, 1.85, 2.0])
+    measured = Kernel(batch_tokens=(1, 4, 5), weight_s=(1.0, 1.4, 1.9), weight_low_s=(1, 1, 1), weight_high_s=(2, 2, 2))
+    known = StepCost(coefficients.steps[1].model_copy(update={"kernels": {"q8_0": measured}}))
+    assert known.weight_s("q8_0", 5) == 1.9, "what was measured is taken as it is"
     assert cost.weight_s("q8_0", 17) == pytest.approx(cost.weight_s("q8_0", 16) + 1.0)
 
 

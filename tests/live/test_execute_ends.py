@@ -42,7 +42,10 @@ from mmpredict.workload.request import Request, Workload
 
 __all__ = ["no_server_left", "specs", "use_cache"]  # fixtures, which pytest finds by their names
 
-pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reason="signals of Linux")]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(sys.platform == "win32", reason="processes are sent SIGKILL, and this one SIGINT: POSIX"),
+]
 
 
 def execute_with(watch: Callable[[str], None], strategy: str, specs: dict[str, ModelSpec], logs: Path, **options: float) -> Records:

@@ -61,13 +61,15 @@ def test_threads_do_not_mix_their_lines(tmp_path: Path) -> None:
     assert len(read_journal(tmp_path / "rows.jsonl")["plan"].requests) == 400
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="the device that is always full is Linux's; the next test has its like for POSIX"
+)
 def test_a_full_disk() -> None:
     with pytest.raises(StorageError, match=r"cannot write the rows to /dev/full: No space left on device"):
         Journal(Path("/dev/full"))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files, and no module resource")
 def test_a_line_that_the_disk_has_no_room_for_is_taken_back(tmp_path: Path) -> None:
     import resource
     import signal

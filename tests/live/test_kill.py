@@ -30,7 +30,12 @@ LOADING_LINE = "loading model tensors"
 SERVING_LINE = "processing task"
 LAST_LINE = "mmpredict: interrupted; every server is stopped, raw measurements made so far are on disk"
 
-pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reason="signals of Linux")]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="only there do servers that load end with a command that is killed (README)"
+    ),
+]
 
 
 class Command:
