@@ -46,7 +46,7 @@ def test_recorded_runs_are_predicted_anew(call: Call) -> None:
     assert set(document["metrics"]) == set(document["beyond_the_cores"])
     assert document["within_tolerance"] is False
     (choice,) = document["recommendations"]
-    assert set(choice["predicted_s"]) == {"sequential", "parallel-divided", "parallel-yielding"}
+    assert set(choice["expected_s"]) == {"sequential", "parallel-divided", "parallel-yielding"}
     table = call("validate", "scenarios", "--from", str(RECORDED), "--draws", "5")
     assert "beyond the cores (not judged)" in table.out and "peak memory" in table.out
 
