@@ -50,6 +50,7 @@ def plausible_steps(speed: float) -> StepCoefficients:
         layer_s=60e-6,
         prompt_s=1.5e-3,
         logit_s=6e-9,
+        sampled_s=1e-4,
         attention_decode_s=2.0e-10 / speed,
         attention_prefill_s=1.2e-10 / speed,
         cell_byte_s=1.5e-10 / speed,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmpredict.calibrate.fit_company import contention
-from mmpredict.calibrate.fit_steps import MASKED_CORE_S, fit_steps, leave_one_model_out, step_observations
+from mmpredict.calibrate.fit_steps import MASKED_CORE_S, LeftOut, fit_cache, fit_steps, leave_one_model_out, step_observations
 from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement, of_kind
 from mmpredict.calibrate.repeats import at_mean_pace, condition_of, drift_spread, duration_s
 from mmpredict.cost.coefficients import (
@@ -49,16 +49,17 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
     threads = sorted({row.threads for row in rows if row.kind in ("prefill", "decode") and row.spincount is None})
     paced = at_mean_pace(rows)
     observations = {count: step_observations(paced, specs, count) for count in threads}
-    steps = {count: fit_steps(members, seed) for count, members in observations.items()}
+    cache_bytes = fit_cache(observations.values())
+    steps = {count: fit_steps(members, cache_bytes, seed) for count, members in observations.items()}
     if not any(MASKED_CELLS in row.values for row in rows):
         steps = {
             count: one.model_copy(update={name: core_s / count for name, core_s in MASKED_CORE_S.items()})
             for count, one in steps.items()
         }
-    unseen: dict[str, list[float]] = {"prefill": [], "decode": []}
+    unseen: dict[str, list[LeftOut]] = {"prefill": [], "decode": []}
     for members in observations.values():
-        for phase, errors in leave_one_model_out(members).items():
-            unseen[phase] += errors
+        for phase, left_out in leave_one_model_out(members, cache_bytes).items():
+            unseen[phase] += left_out
     overheads = [row.number("overhead_s") for row in of_kind(rows, "request")]
     return Coefficients(
         machine=str(header["machine"]),
@@ -71,13 +72,18 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
         yielding_price=_yielding_price(rows, max(threads)),
         request_s=float(np.median(overheads)) if overheads else 0.0,
         machine_log_spread=_machine_spread(rows),
-        model_log_spread={phase: max(MODEL_SPREAD_FLOOR, _robust_spread(errors)) for phase, errors in unseen.items()},
+        model_log_spread={
+            phase: max(MODEL_SPREAD_FLOOR, _robust_spread([one.own_error for one in left_out]))
+            for phase, left_out in unseen.items()
+        },
         contention=contention(rows, specs),
         loading=_loading(of_kind(rows, "load"), of_kind(rows, "unload"), specs),
         memory=_memory(of_kind(rows, "memory"), of_kind(rows, "prefill"), specs),
         errors={
-            f"unseen_model_{phase}_median_absolute": float(np.median(np.abs(np.expm1(errors)))) if errors else 0.0
-            for phase, errors in unseen.items()
+            f"unseen_model_{phase}_median_absolute": float(np.median(np.abs(np.expm1([one.log_error for one in left_out]))))
+            if left_out
+            else 0.0
+            for phase, left_out in unseen.items()
         },
     )
 
@@ -105,8 +111,7 @@ def _require_kinds(rows: Sequence[Measurement], cores: int) -> None:
 
 
 def _robust_spread(errors: Sequence[float]) -> float:
-    """Standard deviation of a normal distribution with the same median absolute error: a probe that alone tells one coefficient
-    leaves a bad fit when it is left out, which says little about the fit to all of them."""
+    """Standard deviation of a normal distribution with the same median absolute error."""
     return float(np.median(np.abs(errors))) / NORMAL_QUARTILE if errors else 0.0
 
 

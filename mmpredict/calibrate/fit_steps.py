@@ -1,11 +1,12 @@
 """Fitting the step equation (``cost.step``) to measured prefills and decode steps.
 
-The size of the cache is taken from a grid, the best is kept. For each candidate the equation is linear in all other coefficients,
-and none of them can be negative: non-negative least squares in relative error, ``min Σ ((A x − t) / t)²``; large errors then weigh
-less, by the Huber function. A step of more tokens is hardly quicker, so what is solved for are the increases from one number of
-tokens to the next: a number that hardly occurs is then held between its neighbours. Kernels that are others for one token than for
-several may be slower for one, and three tokens may take longer than four (``ODD``). One fit per number of threads. Bounds come from
-refits to resampled residuals (bootstrap); the error from one model to another from leaving each model out in turn.
+The size of the caches is taken from a grid, the best for all numbers of threads is kept. For each candidate the equation is
+linear in all other coefficients, and none of them can be negative: non-negative least squares in relative error, ``min Σ ((A x
+− t) / t)²``; large errors then weigh less, by the Huber function. A step of more tokens is hardly quicker, so what is solved
+for are the increases from one number of tokens to the next: a number that hardly occurs is then held between its neighbours.
+Kernels that are others for one token than for several may be slower for one, and three tokens may take longer than four
+(``ODD``). One fit per number of threads. Bounds come from refits to resampled residuals (bootstrap); the error from one model
+to another from leaving each model out in turn.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MASKED_CORE_S = {"masked_decode_s": 3.4e-9, "masked_prefill_s": 2.2e-9}
 """Time of one core to pass over a masked cell, per head [s], for calibrations that did not measure it (before 2026-11-27): with two
 threads and 1680 cells of other slots on a 2.1 GHz Xeon (``docs/design.md``)."""
 BOOTSTRAP_FITS = 60
-CACHE_CANDIDATES_BYTES = tuple(size * 1e6 for size in (0, 16, 32, 48, 64, 96, 128, 192, 256))
+CACHE_CANDIDATES_BYTES = tuple(size * 1e6 for size in (0, 16, 24, 32, 40, 48, 56, 64, 80, 96, 128, 192, 256))
 SATURATED_TOKENS = 128  # from here on a multiplication takes time in proportion to its tokens
 INDIFFERENT_ERROR = 1e-12
 HUBER = 1.5  # spreads; of errors that are normal after all, 96 % of the information is kept [1]
@@ -57,6 +58,7 @@ _COLUMNS = {
     "layer_s": "layers",
     "prompt_s": "prompts",
     "logit_s": "logits",
+    "sampled_s": "sampled",
     "attention_decode_s": "decode_macs",
     "attention_prefill_s": "prefill_macs",
     "cell_byte_s": "cell_bytes",
@@ -111,15 +113,31 @@ def _typical(repeats: Sequence[tuple[StepFeatures, float]]) -> tuple[StepFeature
     return features, features.layers * capped_mean([seconds / work.layers for work, seconds in ordered])
 
 
-def fit_steps(observations: Sequence[StepObservation], seed: int = 0) -> StepCoefficients:
+def fit_cache(observations: Iterable[Sequence[StepObservation]]) -> float:
+    """The candidate for the caches' size that explains all numbers of threads best, of equals the smallest [bytes].
+
+    A machine's caches are the same whatever the number of threads, and one number alone hardly tells them in a restless hour.
+    """
+    members = [found for found in observations if found]
+    residuals = [sum(_Layout.of(found, size).residual(found) for found in members) for size in CACHE_CANDIDATES_BYTES]
+    enough = min(residuals) + INDIFFERENT_ERROR
+    return next(size for size, found in zip(CACHE_CANDIDATES_BYTES, residuals, strict=True) if found <= enough)
+
+
+def fit_steps(observations: Sequence[StepObservation], cache_bytes: float, seed: int = 0) -> StepCoefficients:
     """Fit the coefficients of one number of threads.
+
+    Args:
+        observations: measured there.
+        cache_bytes: what the machine's caches hold [bytes].
+        seed: of the bootstrap.
 
     Raises:
         NotCalibratedError: too few measurements.
     """
     if len(observations) < len(_TERMS):
         raise NotCalibratedError(f"{len(observations)} step measurements are too few to fit; run: mmpredict calibrate run")
-    layout = _Layout.best(observations)
+    layout = _Layout.of(observations, cache_bytes)
     best = layout.solve(observations)
     cost = StepCost(layout.coefficients(best, best, best))
     fitted_s = np.array([cost.duration_s(observation.features) for observation in observations])
@@ -131,24 +149,44 @@ def fit_steps(observations: Sequence[StepObservation], seed: int = 0) -> StepCoe
     return layout.coefficients(best, *np.percentile(resampled, [10.0, 90.0], axis=0))
 
 
-def leave_one_model_out(observations: Sequence[StepObservation]) -> dict[str, list[float]]:
-    """Log errors (predicted ÷ measured) of models that a fit has not seen, by phase.
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A measurement of a model that a fit has not seen.
 
-    A model counts only where the others were measured in its weight types.
+    Attributes:
+        log_error: logarithm of predicted ÷ measured [1].
+        leverage: variance of the prediction, as far as the other measurements leave coefficients open, ÷ that of a measurement [1].
     """
-    errors: dict[str, list[float]] = {"prefill": [], "decode": []}
+
+    log_error: float
+    leverage: float
+
+    @property
+    def own_error(self) -> float:
+        """The error without the part that comes from having left the model out: probes that alone tell a price leave it open."""
+        return self.log_error / math.sqrt(1.0 + self.leverage)
+
+
+def leave_one_model_out(observations: Sequence[StepObservation], cache_bytes: float) -> dict[str, list[LeftOut]]:
+    """Errors of models that a fit has not seen, by phase.
+
+    A measurement counts only where the other models were measured in its weight types and numbers of tokens.
+    """
+    found: dict[str, list[LeftOut]] = {"prefill": [], "decode": []}
     for model in sorted({observation.model for observation in observations}):
         rest = [observation for observation in observations if observation.model != model]
         if len(rest) < len(_TERMS):
             continue
-        layout = _Layout.best(rest)
-        zeros = np.zeros(layout.width)
-        cost = StepCost(layout.coefficients(layout.solve(rest), zeros, zeros))
-        for observation in observations:
-            types = {weight_type for weight_type, _ in observation.features.weights}
-            if observation.model == model and types <= set(cost.coefficients.kernels):
-                errors[observation.phase].append(math.log(cost.duration_s(observation.features) / observation.duration_s))
-    return errors
+        layout = _Layout.of(rest, cache_bytes)
+        own = [observation for observation in observations if observation.model == model and layout.covers(observation.features)]
+        if not own:
+            continue
+        solution = layout.solve(rest)
+        cost = StepCost(layout.coefficients(solution, solution, solution))
+        for observation, leverage in zip(own, layout.leverages(solution, rest, own), strict=True):
+            log_error = math.log(cost.duration_s(observation.features) / observation.duration_s)
+            found[observation.phase].append(LeftOut(log_error, leverage))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +201,14 @@ class _Layout:
     cache_bytes: float
 
     @classmethod
-    def best(cls, observations: Sequence[StepObservation]) -> _Layout:
-        """The layout for the cache size that explains the observations best; of equals the smallest."""
+    def of(cls, observations: Sequence[StepObservation], cache_bytes: float) -> _Layout:
+        """The layout of what was observed."""
         seen: dict[str, set[int]] = {}
         for observation in observations:
             for weight_type, tokens in observation.features.weights:
                 seen.setdefault(weight_type, set()).add(min(tokens, SATURATED_TOKENS))
         knots = {weight_type: tuple(sorted(seen[weight_type])) for weight_type in sorted(seen)}
-        candidates = [cls(knots, _sized(observations, size), size) for size in CACHE_CANDIDATES_BYTES]
-        residuals = [layout._residual(observations) for layout in candidates]
-        enough = min(residuals) + INDIFFERENT_ERROR
-        return next(layout for layout, residual in zip(candidates, residuals, strict=True) if residual <= enough)
+        return cls(knots, _sized(observations, cache_bytes), cache_bytes)
 
     @property
     def width(self) -> int:
@@ -197,10 +232,27 @@ class _Layout:
             solution = self._solve(observations, measured_s, weights)[0]
         return solution
 
-    def _residual(self, observations: Sequence[StepObservation]) -> float:
+    def residual(self, observations: Sequence[StepObservation]) -> float:
         """Sum of squared relative errors of the best coefficients [1]."""
         durations_s = np.array([observation.duration_s for observation in observations])
         return self._solve(observations, durations_s, np.ones(len(observations)))[1]
+
+    def covers(self, features: StepFeatures) -> bool:
+        """Whether there is a coefficient for everything."""
+        return all(min(tokens, SATURATED_TOKENS) in self.knots.get(weight_type, ()) for weight_type, tokens in features.weights)
+
+    def leverages(
+        self, solution: NDArray[np.float64], seen: Sequence[StepObservation], others: Sequence[StepObservation]
+    ) -> list[float]:
+        """``aᵀ (Aᵀ A)⁻¹ a`` of each other measurement, in relative error [1]; coefficients that are held at 0 are known."""
+        rises = self._rises()
+        free = np.linalg.solve(rises, solution) > 0
+        known, wanted = (
+            np.array([self._row(one.features) / one.duration_s for one in members]) @ rises[:, free] for members in (seen, others)
+        )
+        scale = np.maximum(known.max(axis=0), np.finfo(float).tiny)
+        inverse = np.linalg.pinv((known / scale).T @ (known / scale), hermitian=True)
+        return [float(value) for value in np.einsum("ij,jk,ik->i", wanted / scale, inverse, wanted / scale)]
 
     def _solve(
         self, observations: Sequence[StepObservation], durations_s: NDArray[np.float64], weights: NDArray[np.float64]

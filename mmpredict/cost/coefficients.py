@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mmpredict.errors import FileFormatError, InputError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MAX_FILE_BYTES = 16_000_000
 
 _ByPhase = TypeVar("_ByPhase", bound=Mapping[str, object])
@@ -71,7 +71,8 @@ class StepCoefficients(_Frozen):
     Attributes:
         layer_s: per layer and step: barriers and small operations [s].
         prompt_s: once per prompt: waking threads, launching the slot [s].
-        logit_s: per sequence, vocabulary entry and sampled token [s].
+        logit_s: per vocabulary entry and sampled token [s].
+        sampled_s: per sampled token [s].
         attention_decode_s, attention_prefill_s: per multiply-accumulate of attention [s].
         cell_byte_s: per byte of keys and values that decoding reads [s/byte].
         written_s: per number that an operation writes for the next one [s].
@@ -89,6 +90,7 @@ class StepCoefficients(_Frozen):
     layer_s: float = Field(ge=0)
     prompt_s: float = Field(ge=0)
     logit_s: float = Field(ge=0)
+    sampled_s: float = Field(default=0.0, ge=0)
     attention_decode_s: float = Field(ge=0)
     attention_prefill_s: float = Field(ge=0)
     cell_byte_s: float = Field(default=0.0, ge=0)

@@ -5,7 +5,7 @@ A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts
     t = layer_s · L                                 barriers and small operations
       + Σ_types  W_type · k_type(n)                 body matrices, every token
       + W_output · k_output(m)                      output matrix, tokens whose logits are wanted
-      + logit_s · V · m                             sampling
+      + logit_s · V · m + sampled_s · m             sampling, and what a server does for each token besides
       + attention_s · MACs                          Σ_layers (key + value width of all heads) · Σ_tokens depth
       + cell_byte_s · cache                         keys and values that decoding sequences read
       + written_s · tokens · numbers                 what operations write for each other: norms, positions, activations, sums
@@ -13,12 +13,13 @@ A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts
       + row_s · f · rows                             rows of matrices that kernels for several tokens read in tiles
       + cell_row_s · f · cell rows                   keys and values of one head that lie far from those of the next cell
 
-    k_type(n) = c_type(n) + f · far_type,   f = max(0, 1 − cache / B)
+    k_type(n) = c_type(n) + f · far_type,   f = 1 − exp(−f · B / cache)
 
-The share ``f`` of the weights that caches cannot hold from one step to the next (``B`` is what a step reads) comes from memory,
-later than from a cache; by how much depends on how a type's kernel reads. ``c_type(n)`` is interpolated between measured numbers of
-tokens: kernels change at small batches, so neither "batching is free" nor "batching scales" holds. Depth of a local attention layer
-ends at its window. Everything between two scheduling events is summed in closed form.
+The share ``f`` of the weights that caches do not hold from one step to the next (``B`` is what a step reads) comes from memory,
+later than from a cache; by how much depends on how a type's kernel reads. Of tokens whose logits are not wanted, W is without
+the last layer's feed-forward network. ``c_type(n)`` is interpolated between measured numbers of tokens: kernels change at small
+batches, so neither "batching is free" nor "batching scales" holds. Depth of a local attention layer ends at its window.
+Everything between two scheduling events is summed in closed form.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ GROUP = 4
 """Tokens that kernels of these types take together; those that are left over go through the matrix once more (``sgemm.cpp``,
 ``mnpack``; ``repack.cpp``, ``forward_mul_mat``): five sequences of Q8_0 take longer than six, seven longer than eight."""
 
+FAR_STEPS = 12  # of Newton's method, which starts at all and needs most where a pass is hardly longer than the caches
+
 CELL_TYPE = "f16"  # what calibrations are measured with
 
 FAR_CELL_BYTES = 2048
@@ -65,6 +68,7 @@ class StepFeatures:
         pass_bytes: weights that one evaluation of all layers reads [bytes].
         prompts: prompts begun [1].
         logits: sampled tokens × vocabulary [1].
+        sampled: tokens whose logits are taken [1].
         decode_macs, prefill_macs: attention multiply-accumulates [1].
         cell_bytes: keys and values that decoding reads [bytes].
         written: numbers that operations write for each other, of all tokens [1].
@@ -78,6 +82,7 @@ class StepFeatures:
     pass_bytes: float
     prompts: float
     logits: float
+    sampled: float
     decode_macs: float
     prefill_macs: float
     cell_bytes: float
@@ -124,14 +129,19 @@ def cell_rows(spec: ModelSpec, first_depth: float, tokens: float) -> float:
     return sum(far_cell_rows(layers) * layers.cells(first_depth, tokens) for layers in attention_layers(spec.shape))
 
 
-def _passed(spec: ModelSpec, tokens: int) -> Iterator[tuple[MatrixGroup, float, int]]:
-    """Matrices that tokens pass: the group, the part of it that they touch, and how many tokens each matrix sees [1]."""
+def _passed(spec: ModelSpec, tokens: int, sampled: int) -> Iterator[tuple[MatrixGroup, int, float, float]]:
+    """Matrices that tokens pass: the group, how many tokens each matrix sees, the weights and the rows that are touched [1].
+
+    Only sampled tokens pass what is final (``ModelSpec.is_final``).
+    """
     for group in spec.main_groups:
-        if group.experts:
-            touched = spec.expert_coverage(tokens)
-            yield group, touched, max(1, round(tokens * spec.expert_coverage(1) / touched))
-        else:
-            yield group, 1.0, tokens
+        early = group.weights - group.final_weights, group.rows - group.final_rows
+        for count, (weights, rows) in ((tokens, early), (sampled, (group.final_weights, group.final_rows))):
+            if not (count and weights):
+                continue
+            touched = spec.expert_coverage(count) if group.experts else 1.0
+            seen = max(1, round(count * spec.expert_coverage(1) / touched)) if group.experts else count
+            yield group, seen, touched * weights, touched * rows
 
 
 def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[str, int], float], times: float = 1.0) -> None:
@@ -139,9 +149,9 @@ def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[st
 
     Of a mixture of experts a batch touches E · (1 − (1 − k/E)^n) experts, each with its share of the n · k assignments.
     """
-    for group, touched, seen in _passed(spec, tokens):
+    for group, seen, weights, _ in _passed(spec, tokens, sampled):
         key = (group.type.name + EXPERTS if group.experts else group.type.name, seen)
-        into[key] = into.get(key, 0.0) + times * touched * group.weights
+        into[key] = into.get(key, 0.0) + times * weights
     if sampled and spec.output_matrix:
         key = (spec.output_matrix.type.name, sampled)
         into[key] = into.get(key, 0.0) + times * spec.output_matrix.weights
@@ -149,9 +159,8 @@ def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[st
 
 def tiled_rows(spec: ModelSpec, tokens: int, sampled: int) -> float:
     """Rows that a pass of several tokens reads in tiles [1]."""
-    rows = sum(
-        touched * group.rows for group, touched, seen in _passed(spec, tokens) if seen > 1 and group.type.name in TILED_TYPES
-    )
+    passed = _passed(spec, tokens, sampled)
+    rows = sum(touched for group, seen, _, touched in passed if seen > 1 and group.type.name in TILED_TYPES)
     output = spec.output_matrix
     if output and sampled > 1 and output.type.name in TILED_TYPES:
         rows += output.weights / output.shape[0]
@@ -178,6 +187,7 @@ def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[Pr
         pass_bytes=spec.pass_bytes(min(total, ubatch_tokens)),
         prompts=sum(piece.start == 0 for piece in pieces),
         logits=sampled * spec.shape.n_vocab,
+        sampled=float(sampled),
         decode_macs=sum(attention_macs(spec, depth, 1) for depth in depths),
         prefill_macs=sum(attention_macs(spec, piece.start, piece.tokens) for piece in pieces),
         cell_bytes=sum(cell_bytes(spec, depth, 1) for depth in depths),
@@ -199,6 +209,7 @@ def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int) -> Ste
         pass_bytes=spec.pass_bytes(count),
         prompts=0,
         logits=steps * count * spec.shape.n_vocab,
+        sampled=float(steps * count),
         decode_macs=macs,
         prefill_macs=0.0,
         cell_bytes=sum(cell_bytes(spec, depth, steps) for depth in depths),
@@ -215,8 +226,22 @@ def masking_heads(spec: ModelSpec) -> int:
 
 
 def far_share(pass_bytes: float, cache_bytes: float) -> float:
-    """Share of the weights that a pass reads which caches cannot hold until the next pass [1]."""
-    return max(0.0, 1.0 - cache_bytes / pass_bytes) if pass_bytes else 0.0
+    """Share of the weights that a pass reads which caches do not hold until the next pass [1].
+
+    All weights are read in turn, again and again. Until a line is wanted again, f · B bytes have come from memory, each in
+    place of one of the cache's at random: it is still there with the probability exp(−f · B / cache). The largest f that agrees
+    with itself is 0 up to the cache's size, 0.8 at twice and 0.94 at three times it.
+    """
+    if not pass_bytes or pass_bytes <= cache_bytes:
+        return 0.0
+    if not cache_bytes:
+        return 1.0
+    times = pass_bytes / cache_bytes
+    share = 1.0
+    for _ in range(FAR_STEPS):  # Newton's method, from above: the function is concave
+        left = math.exp(-share * times)
+        share -= (share - 1.0 + left) / (1.0 - times * left)
+    return share
 
 
 def kernel_weight_s(kernel: Kernel, tokens: int) -> float:
@@ -283,6 +308,7 @@ class StepCost:
             own.layer_s * features.layers
             + own.prompt_s * features.prompts
             + own.logit_s * features.logits
+            + own.sampled_s * features.sampled
             + own.attention_decode_s * features.decode_macs
             + own.attention_prefill_s * features.prefill_macs
             + own.cell_byte_s * features.cell_bytes

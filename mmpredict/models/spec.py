@@ -12,6 +12,8 @@ from mmpredict.models.shape import Shape
 OUTPUT, EMBEDDING = "output.weight", "token_embd.weight"
 # Only looked up, never multiplied with.
 TABLES = frozenset({EMBEDDING, "position_embd.weight", "token_types.weight", "per_layer_token_embd.weight"})
+LATE_CUT = frozenset({"gemma3n", "gemma4", "gpt-oss", "nemotron_h", "nemotron_h_moe", "qwen3next", "qwen35", "qwen35moe"})
+"""Architectures whose graph keeps all tokens to the end: of most of them a draft model may ask for every hidden state."""
 
 ROUTER_FRAC = 0.02  # of the weights that a token passes; groups that hold less are routers and other small ones
 
@@ -57,13 +59,22 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class MatrixGroup:
-    """All matrices of one weight type that steps multiply with, those of experts apart from the others."""
+    """All matrices of one weight type that steps multiply with, those of experts apart from the others.
+
+    Attributes:
+        type: of the weights.
+        weights, size_bytes, rows: of all matrices [1; bytes; 1].
+        experts: whether a token passes only some of them.
+        final_weights, final_rows: what only tokens pass whose logits are wanted (``ModelSpec.is_final``) [1].
+    """
 
     type: WeightType
     weights: int
     size_bytes: int
     rows: int
     experts: bool = False
+    final_weights: int = 0
+    final_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,17 @@ class ModelSpec:
         wanted = EMBEDDING if self.tied_output else OUTPUT
         return next((tensor for tensor in self.tensors if tensor.name == wanted), None)
 
+    def is_final(self, tensor: Tensor) -> bool:
+        """Whether only tokens whose logits are wanted pass a matrix: the last layer's feed-forward network.
+
+        llama.cpp lets go of the other tokens once the last layer's attention has seen them (``src/models/*.cpp``,
+        ``inp_out_ids``), except in ``LATE_CUT``; encoders want them all.
+        """
+        shape = self.shape
+        last = shape.n_layers - shape.n_draft_layers - 1
+        kept = self.output_matrix is None or shape.architecture in LATE_CUT
+        return not kept and tensor.layer == last and ".ffn_" in tensor.name
+
     @cached_property
     def body_groups(self) -> tuple[MatrixGroup, ...]:
         """The matrices that tokens pass (all but embedding tables and output), by type, experts apart."""
@@ -138,6 +160,8 @@ class ModelSpec:
                 sum(t.size_bytes for t in members),
                 sum(t.weights // t.shape[0] for t in members),
                 experts,
+                sum(t.weights for t in members if self.is_final(t)),
+                sum(t.weights // t.shape[0] for t in members if self.is_final(t)),
             )
             for (_, experts), members in sorted(groups.items())
         )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from made_steps import (
+    CACHE_BYTES,
     CORES,
     PROTOCOL,
     SPECS,
@@ -20,6 +19,7 @@ from made_steps import (
 
 from mmpredict.calibrate.fit_steps import (
     SATURATED_TOKENS,
+    fit_cache,
     fit_steps,
     leave_one_model_out,
     step_observations,
@@ -41,20 +41,20 @@ __all__ = ["truth"]  # a fixture, which pytest finds by its name
 @pytest.mark.parametrize("threads", thread_counts(CORES))
 def test_unseen_models_are_recovered_from_exact_measurements(truth: dict[int, StepCoefficients], threads: int) -> None:
     observations = step_observations(measure_steps(truth, 0.0, 1), SPECS, threads)
-    errors = dict(errors_on_unseen(fit_steps(observations), truth[threads]))
+    errors = dict(errors_on_unseen(fit_steps(observations, CACHE_BYTES), truth[threads]))
     assert len(errors) == len(UNSEEN) * (len(WORK) + 5)
     assert {what: error for what, error in errors.items() if abs(error) > 0.01} == {}
 
 
 def test_unseen_models_are_recovered_from_noisy_measurements(truth: dict[int, StepCoefficients]) -> None:
     observations = step_observations(measure_steps(truth, 0.03, PROTOCOL.rounds), SPECS, CORES)
-    errors = dict(errors_on_unseen(fit_steps(observations), truth[CORES]))
+    errors = dict(errors_on_unseen(fit_steps(observations, CACHE_BYTES), truth[CORES]))
     assert {what: error for what, error in errors.items() if abs(error) > 0.12} == {}
     assert float(np.median(np.abs(list(errors.values())))) < 0.03
 
 
 def test_every_coefficient_is_recovered_from_exact_measurements(truth: dict[int, StepCoefficients]) -> None:
-    found = fit_steps(step_observations(measure_steps(truth, 0.0, 1), SPECS, CORES))
+    found = fit_steps(step_observations(measure_steps(truth, 0.0, 1), SPECS, CORES), CACHE_BYTES)
     exact = truth[CORES]
     for name in StepCoefficients.model_fields:
         if name != "kernels":
@@ -66,6 +66,13 @@ def test_every_coefficient_is_recovered_from_exact_measurements(truth: dict[int,
         assert kernel.weight_s == pytest.approx(expected, rel=1e-3), weight_type
 
 
+def test_the_size_of_the_caches_is_recovered_from_all_numbers_of_threads(truth: dict[int, StepCoefficients]) -> None:
+    for noise_frac in (0.0, 0.03):
+        rows = measure_steps(truth, noise_frac, 1)
+        found = fit_cache([step_observations(rows, SPECS, threads) for threads in truth] + [[]])
+        assert found == pytest.approx(CACHE_BYTES, rel=0.35 if noise_frac else 1e-9)
+
+
 def test_kernels_that_are_dear_for_two_and_dearer_for_three_than_for_four_are_recovered(truth: dict[int, StepCoefficients]) -> None:
     """As those of Q8_0 on an EPYC: two tokens take four times as long as one, three longer than four."""
     own = truth[CORES]
@@ -73,7 +80,7 @@ def test_kernels_that_are_dear_for_two_and_dearer_for_three_than_for_four_are_re
     prices = tuple(one * times for times in (1.0, 4.0, 6.0, 4.5, 5.0, 14.0, 50.0))
     dear = Kernel(batch_tokens=knots, weight_s=prices, weight_low_s=prices, weight_high_s=prices)
     odd = own.model_copy(update={"kernels": {**own.kernels, "q8_0": dear}})
-    found = fit_steps(step_observations(measure_steps({CORES: odd}, 0.0, 1), SPECS, CORES)).kernels["q8_0"]
+    found = fit_steps(step_observations(measure_steps({CORES: odd}, 0.0, 1), SPECS, CORES), CACHE_BYTES).kernels["q8_0"]
     assert found.batch_tokens == knots
     assert found.weight_s == pytest.approx(prices, rel=1e-3)
 
@@ -85,7 +92,7 @@ def test_one_token_may_be_slower_than_two_where_it_has_a_kernel_of_its_own(truth
     prices = tuple(two * times for times in (1.3, 1.0, 1.5, 1.4, 2.5, 9.0, 34.0))
     slow = Kernel(batch_tokens=knots, weight_s=prices, weight_low_s=prices, weight_high_s=prices)
     odd = own.model_copy(update={"kernels": {**own.kernels, "q5_0": slow, "q4_k": slow}})
-    found = fit_steps(step_observations(measure_steps({CORES: odd}, 0.0, 1), SPECS, CORES)).kernels
+    found = fit_steps(step_observations(measure_steps({CORES: odd}, 0.0, 1), SPECS, CORES), CACHE_BYTES).kernels
     assert found["q5_0"].weight_s == pytest.approx(prices, rel=1e-3)
     assert found["q4_k"].weight_s[0] <= found["q4_k"].weight_s[1]
 
@@ -93,7 +100,7 @@ def test_one_token_may_be_slower_than_two_where_it_has_a_kernel_of_its_own(truth
 def test_exact_measurements_have_tight_bounds_and_noisy_ones_wider(truth: dict[int, StepCoefficients]) -> None:
     def width(noise_frac: float) -> float:
         observations = step_observations(measure_steps(truth, noise_frac, 1), SPECS, CORES)
-        kernels = fit_steps(observations).kernels.values()
+        kernels = fit_steps(observations, CACHE_BYTES).kernels.values()
         return float(
             np.median(
                 [high / max(low, 1e-30) - 1 for k in kernels for low, high in zip(k.weight_low_s, k.weight_high_s, strict=True)]
@@ -106,7 +113,7 @@ def test_exact_measurements_have_tight_bounds_and_noisy_ones_wider(truth: dict[i
 
 def test_the_same_seed_gives_the_same_fit(truth: dict[int, StepCoefficients]) -> None:
     observations = step_observations(measure_steps(truth, 0.03, 1), SPECS, 1)
-    assert fit_steps(observations, seed=1) == fit_steps(list(observations), seed=1) != fit_steps(observations, seed=2)
+    assert fit_steps(observations, 0, seed=1) == fit_steps(list(observations), 0, seed=1) != fit_steps(observations, 0, seed=2)
 
 
 def test_a_number_of_tokens_that_hardly_occurs_is_held_between_its_neighbours(truth: dict[int, StepCoefficients]) -> None:
@@ -118,7 +125,7 @@ def test_a_number_of_tokens_that_hardly_occurs_is_held_between_its_neighbours(tr
         for tokens in (2, 32, 64, 520):
             duration_s = StepCost(own).duration_s(prefill(SPECS[model], tokens)) * float(1 + 0.05 * random.standard_normal())
             rows.append(Measurement("prefill", model, 1, None, {"tokens": tokens, "duration_s": duration_s}))
-    kernel = fit_steps(step_observations(rows, SPECS, 1)).kernels["q4_0"]
+    kernel = fit_steps(step_observations(rows, SPECS, 1), CACHE_BYTES).kernels["q4_0"]
     assert kernel.batch_tokens == (1, 2, 8, 32, 64, 128)
     assert sorted(kernel.weight_s) == list(kernel.weight_s)
     true = kernel_weight_s(own.kernels["q4_0"], 64)
@@ -126,17 +133,20 @@ def test_a_number_of_tokens_that_hardly_occurs_is_held_between_its_neighbours(tr
 
 
 def test_leaving_a_model_out_leaves_no_error_when_the_equation_holds(truth: dict[int, StepCoefficients]) -> None:
-    errors = leave_one_model_out(step_observations(measure_steps(truth, 0.0, 1), SPECS, CORES))
+    errors = leave_one_model_out(step_observations(measure_steps(truth, 0.0, 1), SPECS, CORES), CACHE_BYTES)
     shapes = 4 * len(PROTOCOL.weight_types)
     assert len(errors["decode"]) > shapes and len(errors["prefill"]) > shapes
-    found = np.abs(errors["prefill"] + errors["decode"])
+    found = np.abs([one.log_error for one in errors["prefill"] + errors["decode"]])
     assert np.quantile(found, 0.85) < 0.01, "but for probes that alone tell what memory, or cells far apart, cost"
 
 
 def test_leaving_a_model_out_shows_the_noise(truth: dict[int, StepCoefficients]) -> None:
-    errors = leave_one_model_out(step_observations(measure_steps(truth, 0.03, 1), SPECS, CORES))
-    spread = math.sqrt(float(np.mean(np.square(errors["decode"]))))
-    assert 0.01 < spread < 0.15
+    errors = leave_one_model_out(step_observations(measure_steps(truth, 0.03, 1), SPECS, CORES), CACHE_BYTES)
+    spread, own = (
+        float(np.median(np.abs(found))) / 0.6745
+        for found in ([one.log_error for one in errors["decode"]], [one.own_error for one in errors["decode"]])
+    )
+    assert 0.02 < own < spread < 0.15
 
 
 def test_repeats_become_their_mean_without_outliers_and_other_rules_are_left_out() -> None:
@@ -150,4 +160,4 @@ def test_repeats_become_their_mean_without_outliers_and_other_rules_are_left_out
 def test_too_few_steps_are_refused() -> None:
     row = Measurement("prefill", PROTOCOL.models[0], 2, None, {"tokens": 8, "duration_s": 1.0})
     with pytest.raises(NotCalibratedError, match="1 step measurements are too few to fit"):
-        fit_steps(step_observations([row], SPECS, 2))
+        fit_steps(step_observations([row], SPECS, 2), CACHE_BYTES)

@@ -12,11 +12,16 @@ from mmpredict.models.catalog import catalog_spec
 SPEC = catalog_spec("qwen3-30b-a3b", "Q8_0")  # 128 experts, 8 of them for a token
 EXPERT_WEIGHTS = sum(group.weights for group in SPEC.main_groups if group.experts)
 DENSE_WEIGHTS = sum(group.weights for group in SPEC.main_groups if not group.experts)
+LAST_EXPERTS = 128 * 3 * 2048 * 768
 
 
-def touched(tokens: int) -> dict[tuple[str, int], float]:
+def touched(tokens: int, sampled: int | None = None) -> dict[tuple[str, int], float]:
+    """Of the layers; all tokens' logits are wanted if not said otherwise."""
+    sampled = tokens if sampled is None else sampled
     found: dict[tuple[str, int], float] = {}
-    step_weights(SPEC, tokens, 0, found)
+    step_weights(SPEC, tokens, sampled, found)
+    if sampled:
+        found["q8_0", sampled] -= SPEC.output_matrix.weights
     return found
 
 
@@ -47,6 +52,13 @@ def test_a_large_batch_touches_everything_and_each_expert_sees_its_share() -> No
     found = touched(1024)
     assert sum(found.values()) == pytest.approx(DENSE_WEIGHTS + EXPERT_WEIGHTS, rel=1e-6)
     assert {tokens for _, tokens in found} == {1024, 1024 * 8 // 128}
+
+
+def test_only_sampled_tokens_pass_the_last_layers_experts() -> None:
+    """The others have been let go of after the last layer's attention."""
+    none, one, all_of_them = (sum(touched(512, sampled).values()) for sampled in (0, 1, 512))
+    assert all_of_them - none == pytest.approx(LAST_EXPERTS)
+    assert one - none == pytest.approx(LAST_EXPERTS * 8 / 128)
 
 
 @given(st.integers(1, 4000))
