@@ -57,7 +57,7 @@ def measured_spec(model: str, file_type: str, size_bytes: int) -> ModelSpec:
     if model.lower().endswith(GGUF_SUFFIX):
         return resolve(model)
     spec = catalog_spec(model, base_type(file_type))
-    return resized(spec, size_bytes) if size_bytes else spec
+    return resized(spec, file_type, size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
