@@ -123,14 +123,21 @@ def _plans(tensors: Sequence[Tensor], growing: bool, mixture: bool) -> Iterator[
         key=lambda index: (tensors[index].layer or 0, index),
     )
     if not growing:
-        yield from ((index, None) for index in order if not mixture or tensors[index].is_expert)
+        lowered = [index for index in order if not mixture or tensors[index].is_expert]
+        for step in reversed(_STEPS):  # those with the most bits first, as loaders' counts of types show
+            yield from ((index, None) for index in lowered if tensors[index].type.bits_per_weight > step.bits_per_weight)
         return
     whole = all(not _below_eight_bits(tensors[index]) for index in order)
     always = [index for index in order if mixture and not tensors[index].is_expert and (whole or _below_eight_bits(tensors[index]))]
     tables = [index for name in (EMBEDDING, OUTPUT) for index, tensor in enumerate(tensors) if whole and tensor.name == name]
     yield from ((index, _SIXTEEN_BITS if whole else _EIGHT_BITS) for index in (*tables, *always))
     rest = [index for index in order if index not in always]
-    yield from ((index, None) for index in sorted(rest, key=lambda index: mixture and not tensors[index].is_expert))
+    yield from ((index, None) for index in sorted(rest, key=lambda index: _reluctance(tensors[index]) if mixture else 0))
+
+
+def _reluctance(tensor: Tensor) -> int:
+    """When a matrix of a mixture gets more bits after the first: the experts' last matrices, their others, then all others."""
+    return 2 if not tensor.is_expert else 0 if "_down_" in tensor.name else 1
 
 
 def _changeable(tensor: Tensor) -> bool:
