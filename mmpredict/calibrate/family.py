@@ -49,13 +49,16 @@ class Family:
         processor: class of processor.
         members: at least one; a single one has nothing of its own.
         known: what is believed of the common part already, instead of what is usual for the class.
+        backend: programming interface.
 
     Attributes:
         beliefs: every parameter, common or a member's own → what is believed of it before any measurement.
     """
 
-    def __init__(self, processor: ProcessorClass, members: Sequence[Member], known: Mapping[str, Belief] | None = None) -> None:
-        usual = beliefs(processor, WEIGHT_TYPES, *_shares(members))
+    def __init__(
+        self, processor: ProcessorClass, members: Sequence[Member], known: Mapping[str, Belief] | None = None, backend: str = ""
+    ) -> None:
+        usual = beliefs(processor, WEIGHT_TYPES, *_shares(members), backend)
         self._common = {name: (known or {}).get(name, belief) for name, belief in usual.items()}
         self.beliefs = dict(self._common)
         for member in members if len(members) > 1 else ():

@@ -90,7 +90,7 @@ def fit_family(
         NotCalibratedError: no row can be used.
     """
     by_name = {(member.machine, member.mode): member for member in members}
-    family = Family(rows[0].processor, members, beliefs_of(known, members[0].peaks) if known else None)
+    family = Family(rows[0].processor, members, beliefs_of(known, members[0].peaks) if known else None, rows[0].backend)
     refused = Counter(rejected or {})
     used: list[SpeedRow] = []
     work: list[list[Term]] = []

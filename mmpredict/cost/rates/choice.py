@@ -147,7 +147,7 @@ def _of_data_sheet(profile: HardwareProfile, kind: ProcessorClass, backend: str,
 
     read = Belief(own.read.mean - math.log(own.bandwidth_bytes_per_s), own.read.spread)
     compute = Belief(own.compute.mean - math.log(own.compute_flop_per_s), own.compute.spread)
-    usual = beliefs(kind, WEIGHT_TYPES, read, compute)
+    usual = beliefs(kind, WEIGHT_TYPES, read, compute, backend)
     reference = Rates(
         machine="",
         mode="",

@@ -53,6 +53,7 @@ _GPU = {
     "operation_s": _of(2e-6, 0.7),
     "expert_layer_s": _of(8e-6, 0.6),
     "recurrent_layer_s": _of(2.5e-5, 0.5),
+    "bf16_expert_s": _of(2e-8, 2.0),
     "prompt_operation_s": _of(4e-6, 0.5),
     "prompt_expert_layer_s": _of(8e-5, 0.8),
     "prompt_recurrent_layer_s": _of(8e-5, 0.8),
@@ -72,6 +73,7 @@ _CPU = {
     "operation_s": _of(3e-6, 1.0),
     "expert_layer_s": _of(2e-5, 1.0),
     "recurrent_layer_s": _of(1e-4, 1.0),
+    "bf16_expert_s": _of(1e-10, 1.0),
     "prompt_operation_s": _of(1e-5, 1.0),
     "prompt_expert_layer_s": _of(1e-4, 1.0),
     "prompt_recurrent_layer_s": _of(1e-4, 1.0),
@@ -92,7 +94,7 @@ _COMMON = {
     "activation_read": _of(0.4, 0.7),
     "cache_read": _of(1.1, 0.3),
     "expert_read": _of(1.05, 0.15),
-    "expert_overlap": _power(0.35, 0.15),
+    "bf16_expert_tiles": _of(1.0, 0.7),
     "state_read": _of(1.2, 0.3),
     "latent_mac": _of(1.5, 0.6),
     "latent_prompt_mac": _of(1.0, 0.5),
@@ -101,11 +103,14 @@ _COMMON = {
 }
 _BATCH_GPU = {1: _of(0.25, 0.7), 2: _of(0.4, 1.0), 4: _of(0.5, 0.9), 8: _of(0.7, 0.8), 9: _of(2.0, 0.6)}
 _BATCH_GPU |= {16: _of(1.6, 0.5), 32: _of(1.3, 0.4), 64: _of(1.2, 0.3), 128: _of(1.1, 0.2)}
+# Tiles of 8 or 16 tokens (``mmq_x`` of ggml-cuda) instead of 32: nothing is lost from 16 tokens on.
+_NARROW_TILES = frozenset({"cuda", "rocm"})
+_BATCH_NARROW = {9: _of(1.8, 0.6), 16: _of(1.0, 0.5), 32: _of(1.0, 0.4), 64: _of(1.0, 0.3), 128: _of(1.0, 0.2)}
 _BATCH_CPU = {1: _of(0.3, 0.8), 2: _of(0.8, 0.6), 4: _of(1.0, 0.5), 8: _of(1.1, 0.4), 9: _of(1.1, 0.4)}
 _BATCH_CPU |= {16: _of(1.1, 0.3), 32: _of(1.05, 0.2), 64: _of(1.0, 0.15), 128: _of(1.0, 0.1)}
 _EXPERT_BATCH_SPREAD = 0.5
 
-_READ_SPREAD, _EXPERT_READ_SPREAD, _BF16_EXPERT_SPREAD = 0.09, 0.09, 0.7
+_READ_SPREAD, _EXPERT_READ_SPREAD = 0.09, 0.09
 _COMPUTE_SPREAD, _GROUP_SPREAD = 0.1, 0.15
 
 
@@ -135,13 +140,16 @@ def _shares(tokens: int) -> dict[int, float]:
     return {below: 1.0 - share, above: share}
 
 
-def beliefs(kind: ProcessorClass, weight_types: Iterable[str], bandwidth_share: Belief, compute_share: Belief) -> dict[str, Belief]:
+def beliefs(
+    kind: ProcessorClass, weight_types: Iterable[str], bandwidth_share: Belief, compute_share: Belief, backend: str = ""
+) -> dict[str, Belief]:
     """What is believed of every parameter before any measurement, in the reference units of ``cost.rates.relative``.
 
     Args:
         kind: class of processor.
         weight_types: types that models may be stored in.
         bandwidth_share, compute_share: what an engine is expected to achieve of the data sheet.
+        backend: programming interface, whose kernels decide what small batches cost.
 
     Raises:
         InputError: another class of processor.
@@ -150,12 +158,14 @@ def beliefs(kind: ProcessorClass, weight_types: Iterable[str], bandwidth_share: 
         raise InputError(f"speed of a processor of kind {kind!r} is not modelled; there is gpu and cpu")
     own = {"bandwidth": bandwidth_share, "compute": compute_share, **_COMMON, **(_GPU if kind == "gpu" else _CPU)}
     own |= {batch(knot): belief for knot, belief in (_BATCH_GPU if kind == "gpu" else _BATCH_CPU).items()}
+    if kind == "gpu" and backend in _NARROW_TILES:
+        own |= {batch(knot): belief for knot, belief in _BATCH_NARROW.items()}
     own |= {batch(knot, expert=True): Belief(0.0, _EXPERT_BATCH_SPREAD) for knot in BATCH_KNOTS}
     for group in (*_GROUPS, OTHER_GROUP):
         own[f"compute_group_{group}"] = own[f"expert_compute_group_{group}"] = Belief(0.0, _GROUP_SPREAD)
     for name in weight_types:
         own[f"read_{name}"] = Belief(0.0, _READ_SPREAD)
-        own[f"expert_read_{name}"] = Belief(0.0, _BF16_EXPERT_SPREAD if name == "bf16" else _EXPERT_READ_SPREAD)
+        own[f"expert_read_{name}"] = Belief(0.0, _EXPERT_READ_SPREAD)
         own[f"compute_{name}"] = own[f"expert_compute_{name}"] = Belief(0.0, _COMPUTE_SPREAD)
     return own
 

@@ -4,11 +4,15 @@ For ``p`` passes through the model, each of ``n`` tokens::
 
     t = step_s · p + operation_s · operations · p + expert_layer_s · … + recurrent_layer_s · …
       + Σ_types  bytes read (each weight once a pass, of experts those that n tokens touch) · read_type / bandwidth
+      + bf16_expert_s · row lengths of experts in BF16              up to 8 tokens
       + Σ_types  2 · weights · n · compute_type · batch(n) / compute
       + cache read / bandwidth + mac_s · multiply-accumulates of attention
       + sample_s · vocabulary · sequences           a server only, on its CPU
 
 The sum, rather than the larger of reading and computing, is what the published runs show: neither hides the other completely.
+Vulkan has no kernel for single tokens and experts in BF16 (``ggml_vk_use_mul_mat_vec_id``): each of their matrices is multiplied in
+tiles, whose few groups all walk along a whole row, so its time goes by the length of the row. More tokens fill the GPU with groups,
+and the time goes by bytes again, at a price of its own (``bf16_expert_tiles``). Other backends have next to nothing of both.
 A long prompt's attention has a second part, which grows with heads, cache width and depth: what a GPU loses when the cache of a
 layer outgrows its own caches.
 """
@@ -19,12 +23,14 @@ import math
 from dataclasses import dataclass
 
 from mmpredict.cost.rates.attention import AttentionLayers, attention_layers, is_cached, state_bytes
+from mmpredict.cost.rates.experts import touched_share
 from mmpredict.cost.rates.operations import operations
 from mmpredict.cost.rates.parameters import batch_powers, compute_powers, read_powers
 from mmpredict.cost.rates.term import Term
 from mmpredict.models.spec import ModelSpec
 
 _WIDE_FROM = 4096  # hidden width from which long rows begin to cost more
+_FEW = 8  # tokens of a step up to which backends multiply row by row, where they can
 _LONG = 512  # tokens of a batch from which overheads no longer change
 _MOVED_BYTES = 8  # an operation reads and writes a 32-bit number per entry of the hidden state
 _HEADS, _WIDTH, FAR_DEPTH = 32, 1024, 32768
@@ -198,18 +204,24 @@ def pass_terms(spec: ModelSpec, passes: float, tokens: int, sampled: float, how:
 
 def _weights(spec: ModelSpec, passes: float, tokens: int, how: Conditions) -> list[Term]:
     """Reading the matrices of all layers once a pass, and multiplying every token with them."""
-    coverage, share = spec.expert_coverage(tokens), spec.expert_coverage(1)
+    coverage, share = touched_share(spec.shape.experts, tokens), spec.expert_coverage(1)
     width = spec.shape.n_embd
     narrow = {"narrow": math.log(_WIDE_FROM / min(width, _WIDE_FROM))}
     wide = {"wide": math.log(max(width, _WIDE_FROM) / _WIDE_FROM)}
     terms = []
     for group in spec.body_groups:
         name, expert = group.type.name, group.experts
-        read = read_powers(name, expert) | narrow | (_overlap(coverage, share) if expert else {})
+        read = read_powers(name, expert) | narrow
         compute = compute_powers(name, expert) | batch_powers(tokens, expert) | _early("early_compute", how)
+        unsupported = expert and name == "bf16"
+        if unsupported and tokens > _FEW:
+            read["bf16_expert_tiles"] = 1.0
         touched, used = (coverage, share) if expert else (1.0, 1.0)
         terms.append(Term(passes * touched * group.size_bytes, read))
         terms.append(Term(2.0 * passes * tokens * used * group.weights, compute if expert else compute | wide))
+        if unsupported and tokens <= _FEW:
+            rows = sum(tensor.shape[0] for tensor in spec.tensors if tensor.is_expert and tensor.type.name == name)
+            terms.append(Term(passes * rows, {"bf16_expert_s": 1.0}))
     return terms
 
 
@@ -217,11 +229,6 @@ def _overhead(name: str, tokens: int) -> dict[str, float]:
     """Kernels of long batches start slower than those of single tokens: between both, geometrically by the number of tokens."""
     share = min(1.0, math.log(tokens) / math.log(_LONG))
     return {name: 1.0 - share, f"prompt_{name}": share}
-
-
-def _overlap(coverage: float, share: float) -> dict[str, float]:
-    """Tokens agree on experts more often than chance has it, until all experts are touched anyway."""
-    return {"expert_overlap": -math.log(coverage / share) * (1.0 - coverage)}
 
 
 def _early(name: str, how: Conditions) -> dict[str, float]:
