@@ -9,8 +9,8 @@ from mmpredict.models.shape import Experts
 EVENNESS = 0.5
 """How evenly tokens use experts: shape of the distribution of an expert's share [1]; 1 ÷ its squared coefficient of variation.
 
-Uneven use is what routers show (all experts alike would be an infinite shape). Fitted to batched decoding of published runs on two
-backends: 0.4 to 0.7 are equally good, 1 and above are not (docs/design.md)."""
+Uneven use is what routers show (all experts alike would be an infinite shape). Chosen by batched decoding in published runs with
+two backends: 0.4 and 0.5 are equally good, 0.7 and above worse (docs/design.md)."""
 
 
 def touched_share(experts: Experts | None, tokens: float) -> float:
