@@ -39,6 +39,7 @@ class Protocol:
             a small batch.
         long_prompt_tokens: further prompt lengths with all threads, and for the first shape type with any [tokens].
         decode_sequences: concurrent sequences [1].
+        many_sequences: further numbers of them, on the two models that are measured in company too [1].
         depth_tokens: prompt lengths and depths of the deep measurements, on the first model, the wide one of the same type and
             those with large caches [tokens]; one of them more than a physical batch, or attention cannot be told from the
             matrices.
@@ -60,6 +61,7 @@ class Protocol:
     prefill_tokens: tuple[int, ...] = (4, 8, 32, 128)
     long_prompt_tokens: tuple[int, ...] = (512,)
     decode_sequences: tuple[int, ...] = (1, 2, 3, 4)
+    many_sequences: tuple[int, ...] = (8,)
     depth_tokens: tuple[int, ...] = (512, 1536)
     decode_steps: int = 10
     rounds: int = 3
@@ -127,6 +129,10 @@ class Protocol:
         """Models that are measured at depth: with few and with many cached numbers per head, in caches and beyond them."""
         first, last = self.shape_types[0], self.shape_types[-1]
         return (self.first, f"{PREFIX}{WIDE}@{first}", f"{PREFIX}{HEADS}@{last}", f"{PREFIX}{CELLS}@{first}")
+
+    def sequences(self, name: str) -> tuple[int, ...]:
+        """Numbers of sequences that decode at once on a model [1]."""
+        return self.decode_sequences + (self.many_sequences if name in self.pair else ())
 
     @property
     def pair(self) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from mmpredict.calibrate.measurement import Measurement
 from mmpredict.calibrate.measuring import Measuring, short_name
 from mmpredict.calibrate.protocol import LARGE, thread_counts
 from mmpredict.models.spec import ModelSpec
-from mmpredict.simulation.plan import YIELDING_SPINCOUNT, InstancePlan
+from mmpredict.simulation.plan import DEFAULT_SLOTS, YIELDING_SPINCOUNT, InstancePlan
 
 _SECONDS_PER_LOAD = 0.6  # rough, for the progress bar only
 _TOKEN_WEIGHTS_PER_S = 5e10  # likewise: weights × prompt tokens per second and core
@@ -54,10 +54,11 @@ def _alone(measuring: Measuring, specs: Mapping[str, ModelSpec], pair: list[Mode
         spec = specs[name]
         for threads in thread_counts(cores):
             lengths, depths = measuring.lengths(name, threads), measuring.depths(name, threads)
+            sequences = protocol.sequences(name)
             label = f"{short_name(name)}, {threads} of {cores} threads: prefill, decode, memory"
-            instance = InstancePlan(name, name, threads)
-            measure = partial(measuring.steps, spec, instance, lengths, protocol.decode_sequences, depths)
-            steps = protocol.decode_steps * (sum(protocol.decode_sequences) + 2 * len(depths))
+            instance = InstancePlan(name, name, threads, slots=max(DEFAULT_SLOTS, *sequences))
+            measure = partial(measuring.steps, spec, instance, lengths, sequences, depths)
+            steps = protocol.decode_steps * (sum(sequences) + 2 * len(depths))
             tokens = sum(lengths) + sum(depths) + len(depths) * protocol.prefill_tokens[-1]
             guess_s = _SECONDS_PER_LOAD + spec.parameters / threads * (tokens / _TOKEN_WEIGHTS_PER_S + steps / _WEIGHTS_PER_S)
             tasks.append(Task(label, guess_s, measure, once=name in protocol.once_models, server=(name, threads, None)))

@@ -147,7 +147,7 @@ def _passed(spec: ModelSpec, tokens: int, sampled: int) -> Iterator[tuple[Matrix
 def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[str, int], float], times: float = 1.0) -> None:
     """Add the matrix work of ``times`` equal steps to ``into`` (see ``StepFeatures.weights``).
 
-    Of a mixture of experts a batch touches E · (1 − (1 − k/E)^n) experts, each with its share of the n · k assignments.
+    Of a mixture of experts a batch touches some (``ModelSpec.expert_coverage``), each with its share of the n · k assignments.
     """
     for group, seen, weights, _ in _passed(spec, tokens, sampled):
         key = (group.type.name + EXPERTS if group.experts else group.type.name, seen)

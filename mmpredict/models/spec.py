@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mmpredict.models.expert_use import touched_share
 from mmpredict.models.quantization.weight_types import WeightType, tensor_bytes
 from mmpredict.models.shape import Shape
 
@@ -180,9 +181,8 @@ class ModelSpec:
         return frozenset({group.type.name for group in self.main_groups} | output)
 
     def expert_coverage(self, tokens: float) -> float:
-        """Expected share of a layer's experts that a batch touches: 1 − (1 − k/E)^n [1]."""
-        experts = self.shape.experts
-        return 1.0 if experts is None else 1.0 - (1.0 - experts.used / experts.total) ** tokens
+        """Expected share of a layer's experts that a batch touches [1]; see ``expert_use.touched_share``."""
+        return touched_share(self.shape.experts, tokens)
 
     def pass_bytes(self, tokens: float = 1) -> float:
         """Weights that one evaluation of ``tokens`` tokens by all layers and the output reads [bytes]."""

@@ -104,7 +104,7 @@ def measure_steps(
             once = name in PROTOCOL.once_models
             long = PROTOCOL.long_prompt_tokens if (threads == max(truth) or first) and not once else ()
             lengths = PROTOCOL.prefill_tokens[:2] if LARGE in name else (*PROTOCOL.prefill_tokens, *long)
-            decodes = [(count, lengths[0]) for count in PROTOCOL.decode_sequences]
+            decodes = [(count, lengths[0]) for count in PROTOCOL.sequences(name)]
             depths = PROTOCOL.depth_tokens if deep and threads in (1, max(truth)) else ()
             left = [(PROTOCOL.prefill_tokens[-1], sum(depths))] if depths else []
             for number in range(1 if once else repeats):

@@ -28,7 +28,6 @@ from mmpredict.calibrate.measurement import Measurement
 from mmpredict.calibrate.protocol import thread_counts
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
 from mmpredict.cost.step import (
-    EXPERTS,
     StepCost,
     kernel_weight_s,
 )
@@ -59,10 +58,10 @@ def test_every_coefficient_is_recovered_from_exact_measurements(truth: dict[int,
     for name in StepCoefficients.model_fields:
         if name != "kernels":
             assert getattr(found, name) == pytest.approx(getattr(exact, name), rel=1e-3), name
+    cost = StepCost(exact)
     for weight_type, kernel in found.kernels.items():
-        true = exact.kernels[weight_type.removesuffix(EXPERTS)]
         assert kernel.batch_tokens[-1] <= SATURATED_TOKENS
-        expected = [kernel_weight_s(true, tokens) for tokens in kernel.batch_tokens]
+        expected = [cost.weight_s(weight_type, tokens) for tokens in kernel.batch_tokens]
         assert kernel.weight_s == pytest.approx(expected, rel=1e-3), weight_type
 
 

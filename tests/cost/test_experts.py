@@ -41,23 +41,26 @@ def test_one_token_passes_the_experts_it_uses() -> None:
     assert SPEC.parameters == pytest.approx(30.5e9, rel=0.01)
 
 
-def test_two_tokens_share_experts_by_chance() -> None:
-    assert SPEC.expert_coverage(2) == pytest.approx(1 - (120 / 128) ** 2)
+def test_two_tokens_share_more_experts_than_by_chance() -> None:
+    further = SPEC.expert_coverage(2) - SPEC.expert_coverage(1)
+    assert 0 < further < (8 / 128) * (120 / 128)
     assert SPEC.pass_bytes(2) - SPEC.pass_bytes(1) == pytest.approx(
-        sum(group.size_bytes for group in SPEC.body_groups if group.experts) * (8 / 128) * (120 / 128)
+        sum(group.size_bytes for group in SPEC.body_groups if group.experts) * further
     )
 
 
-def test_a_large_batch_touches_everything_and_each_expert_sees_its_share() -> None:
+def test_a_large_batch_touches_nearly_everything_and_each_expert_sees_its_share() -> None:
     found = touched(1024)
-    assert sum(found.values()) == pytest.approx(DENSE_WEIGHTS + EXPERT_WEIGHTS, rel=1e-6)
-    assert {tokens for _, tokens in found} == {1024, 1024 * 8 // 128}
+    experts = found["q8_0/experts", 70]
+    assert found["q8_0", 1024] == pytest.approx(DENSE_WEIGHTS)
+    assert 0.9 * EXPERT_WEIGHTS < experts < EXPERT_WEIGHTS
+    assert experts * 70 == pytest.approx(EXPERT_WEIGHTS * 1024 * 8 / 128, rel=0.01)
 
 
 def test_only_sampled_tokens_pass_the_last_layers_experts() -> None:
     """The others have been let go of after the last layer's attention."""
     none, one, all_of_them = (sum(touched(512, sampled).values()) for sampled in (0, 1, 512))
-    assert all_of_them - none == pytest.approx(LAST_EXPERTS)
+    assert all_of_them - none == pytest.approx(LAST_EXPERTS * SPEC.expert_coverage(512))
     assert one - none == pytest.approx(LAST_EXPERTS * 8 / 128)
 
 

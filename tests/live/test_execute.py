@@ -55,6 +55,7 @@ class ShortProtocol(Protocol):
     prefill_tokens: tuple[int, ...] = (2, 32)
     long_prompt_tokens: tuple[int, ...] = (64,)
     decode_sequences: tuple[int, ...] = (1, 2)
+    many_sequences: tuple[int, ...] = ()
     depth_tokens: tuple[int, ...] = (520,)
     decode_steps: int = 8
     rounds: int = 3

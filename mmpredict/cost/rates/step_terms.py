@@ -23,7 +23,6 @@ import math
 from dataclasses import dataclass
 
 from mmpredict.cost.rates.attention import AttentionLayers, attention_layers, is_cached, state_bytes
-from mmpredict.cost.rates.experts import touched_share
 from mmpredict.cost.rates.operations import operations
 from mmpredict.cost.rates.parameters import batch_powers, compute_powers, read_powers
 from mmpredict.cost.rates.term import Term
@@ -193,7 +192,7 @@ def pass_terms(spec: ModelSpec, passes: float, tokens: int, sampled: float, how:
         macs = part * tokens * recurrent * shape.recurrent.inner * shape.recurrent.state
         terms.append(Term(macs, {"recurrent_mac_s": 1.0}))
         terms.append(Term(2 * part * max(1.0, sampled) * state_bytes(shape), {"bandwidth": -1.0, "state_read": 1.0}))
-    terms += _weights(spec, passes, tokens, how)
+    terms += _weights(spec, passes, tokens, sampled, how)
     if spec.output_matrix and sampled:
         output = spec.output_matrix
         powers = compute_powers(output.type.name, False) | batch_powers(tokens, False)
@@ -202,9 +201,10 @@ def pass_terms(spec: ModelSpec, passes: float, tokens: int, sampled: float, how:
     return terms
 
 
-def _weights(spec: ModelSpec, passes: float, tokens: int, how: Conditions) -> list[Term]:
-    """Reading the matrices of all layers once a pass, and multiplying every token with them."""
-    coverage, share = touched_share(spec.shape.experts, tokens), spec.expert_coverage(1)
+def _weights(spec: ModelSpec, passes: float, tokens: int, sampled: float, how: Conditions) -> list[Term]:
+    """Reading the matrices of all layers once a pass, and multiplying every token with them, but for those that only sampled tokens
+    pass (``ModelSpec.is_final``)."""
+    coverage, share = spec.expert_coverage(tokens), spec.expert_coverage(1)
     width = spec.shape.n_embd
     narrow = {"narrow": math.log(_WIDE_FROM / min(width, _WIDE_FROM))}
     wide = {"wide": math.log(max(width, _WIDE_FROM) / _WIDE_FROM)}
@@ -217,8 +217,11 @@ def _weights(spec: ModelSpec, passes: float, tokens: int, how: Conditions) -> li
         if unsupported and tokens > _FEW:
             read["bf16_expert_tiles"] = 1.0
         touched, used = (coverage, share) if expert else (1.0, 1.0)
-        terms.append(Term(passes * touched * group.size_bytes, read))
-        terms.append(Term(2.0 * passes * tokens * used * group.weights, compute if expert else compute | wide))
+        final = group.final_weights / group.weights if sampled < tokens else 0.0
+        passed = touched * (1.0 - final) + used * min(1.0, sampled) * final
+        evaluated = tokens * (1.0 - final) + sampled * final
+        terms.append(Term(passes * passed * group.size_bytes, read))
+        terms.append(Term(2.0 * passes * evaluated * used * group.weights, compute if expert else compute | wide))
         if unsupported and tokens <= _FEW:
             rows = sum(tensor.shape[0] for tensor in spec.tensors if tensor.is_expert and tensor.type.name == name)
             terms.append(Term(passes * rows, {"bf16_expert_s": 1.0}))

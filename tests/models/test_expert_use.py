@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmpredict.cost.rates.experts import EVENNESS, touched_share
 from mmpredict.cost.rates.parameters import BATCH_KNOTS, Belief, batch, beliefs
 from mmpredict.cost.rates.step_terms import USUAL, pass_terms
 from mmpredict.models.catalog import catalog_spec
+from mmpredict.models.expert_use import EVENNESS, touched_share
 from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 from mmpredict.models.shape import Experts
 
