@@ -11,7 +11,8 @@ from mmpredict.simulation.plan import DEFAULT_CACHE_TYPE, InstancePlan
 
 HOST = "127.0.0.1"
 _OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
-_VERSION = re.compile(r"version:\s*(\S+)(?:\s+\((\w+)\))?")
+# "version: 8123 (1a2b3c4)"; since 0.5.0 "version: 0.5.0-dev (build 8123, commit 1a2b3c4)".
+_VERSION = re.compile(r"version:\s*(\S+)(?:\s+\((?:build (?P<build>\d+), commit )?(?P<commit>\w+)\))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ def build_of(version_text: str) -> str:
     found = _VERSION.search(version_text)
     if found is None:
         return ""
-    return f"b{found[1]} ({found[2]})" if found[2] else f"b{found[1]}"
+    number = found["build"] or found[1]
+    return f"b{number} ({found['commit']})" if found["commit"] else f"b{number}"
 
 
 def server_command(program: Program, instance: InstancePlan, model_path: Path, port: int) -> list[str]:

@@ -52,6 +52,8 @@ def test_options_are_read_from_the_help() -> None:
     text = "-np,   --parallel N         number of server slots (default: -1)\n-kvu, --kv-unified, -no-kvu, --no-kv-unified\n"
     assert known_options(text) >= {"-np", "--parallel", "--kv-unified", "--no-kv-unified"}
     assert build_of("version: 8123 (1a2b3c4)\nbuilt with") == "b8123 (1a2b3c4)"
+    assert build_of("version: 0.5.0-dev (build 11549, commit 0c1e570)\nbuilt with GNU 12.2.0") == "b11549 (0c1e570)"
+    assert build_of("version: 8123") == "b8123"
     assert build_of("something else") == ""
 
 
