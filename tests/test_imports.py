@@ -57,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "calibrate": {*_GROUND, "live", "cost", "hardware", "models", "results", "simulation.plan"},
     "validation": {*_SIMULATION, "strategy", "scenario", "live", "calibrate"},
     "report": {*_GROUND, "results"},
-    "scenario": {*_SIMULATION, "strategy"},
+    "scenario": {*_SIMULATION, "strategy", "live.describe"},
     "costing": {*_SIMULATION, "sizing"},
     "advising": {*_SIMULATION, "strategy", "planning", "sizing", "scenario", "costing"},
     "sweeping": {*_SIMULATION, "planning", "scenario", "costing", "advising"},

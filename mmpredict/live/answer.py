@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mmpredict.live.failure import FailureReason, RequestFailure, tells_of_memory
+from mmpredict.live.failure import FailureReason, RequestFailure, tells_of_death, tells_of_memory
 from mmpredict.live.reading import Reading
 
 MAX_TIMING = 1e15  # far beyond any count or duration; keeps absurd numbers out
@@ -37,6 +37,7 @@ class Completion:
         truncated: the context was full before all tokens were generated, or the server cut the answer off.
         tokens: numbers of the tokens generated, where the server was asked for them.
         texts: the text of every event that carried tokens, where tokens have no numbers and the server was asked for them.
+        load_s: that the request waited for its model to be loaded, by the server's own account; 0 if it does not say [s].
     """
 
     sent_s: float
@@ -52,6 +53,7 @@ class Completion:
     truncated: bool
     tokens: tuple[int, ...] = ()
     texts: tuple[str, ...] = ()
+    load_s: float = 0.0
 
 
 def llama_answer(sent_s: float, output_tokens: int, on_token: Callable[[float], None] | None = None) -> Reading:
@@ -101,6 +103,8 @@ def reported(error: Any, status: int, raw: bytes) -> RequestFailure:
     reason = FailureReason.SERVER_ERROR
     if tells_of_memory(text):
         reason = FailureReason.OUT_OF_MEMORY
+    elif tells_of_death(text):
+        reason = FailureReason.SERVER_DIED
     elif status == HTTP_UNAVAILABLE and "loading model" in text.lower():
         reason = FailureReason.REFUSED
     elif status in (HTTP_TOO_MANY_REQUESTS, HTTP_UNAVAILABLE):

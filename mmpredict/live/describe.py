@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mmpredict.errors import EngineError, InputError
 from mmpredict.live.failure import RequestFailure
+from mmpredict.models.resolve import resolve
 
 if TYPE_CHECKING:
     from mmpredict.models.servers import ServedModel
@@ -42,6 +44,20 @@ def describe(name: str) -> ModelSpec:
     if name.startswith(HTTP):
         return replace(spec_of_served(served_by(name)), name=name)
     raise InputError(f"{name!r} names no server; write http://127.0.0.1:PORT or ollama://TAG")
+
+
+def spec_of(name: str, base: Path | None = None) -> ModelSpec:
+    """Describe the model called ``name``: what ``resolve`` knows, or a running server has.
+
+    Args:
+        name: see ``describe`` and ``models.resolve.resolve``.
+        base: directory from which a relative path is meant.
+
+    Raises:
+        EngineError: no server answers as it should.
+        InputError: there is no such model, or the answer cannot be used.
+    """
+    return describe(name) if is_served(name) else resolve(name, base)
 
 
 def ollama_address() -> str:

@@ -26,6 +26,13 @@ OUT_OF_MEMORY_WORDS = (
 )
 """What llama.cpp, its back ends and Ollama say when memory is short (Ollama ``llm/status.go``; the last before 0.30)."""
 
+DEATH_WORDS = (
+    "model runner has unexpectedly stopped",
+    "an error was encountered while running the model",
+    "process no longer running",
+)
+"""What Ollama says when the process that serves a model is gone (``llm/llama_server.go``)."""
+
 
 class FailureReason(StrEnum):
     """The classes of failure that reports count separately; ``simulation.policies.recovery`` lists them too."""
@@ -71,6 +78,11 @@ class RequestFailure(EngineError):  # noqa: N818  an outcome that is recorded pe
 def tells_of_memory(text: str) -> bool:
     """Whether an engine's words say that memory was short."""
     return any(words in text.lower() for words in OUT_OF_MEMORY_WORDS)
+
+
+def tells_of_death(text: str) -> bool:
+    """Whether a server's words say that the process which serves the model has ended."""
+    return any(words in text.lower() for words in DEATH_WORDS)
 
 
 def load_failure(error: EngineError, memory_ran_out: bool) -> RequestFailure:

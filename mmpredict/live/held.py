@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.live.server_process import forget, keep
 
 
@@ -57,6 +58,9 @@ class HeldServer:
         try:
             if self._release is not None:
                 self._release()
+        except RequestFailure as failure:
+            if failure.reason is not FailureReason.REFUSED:  # nobody listens there any more: nothing is left to be released
+                raise
         finally:
             self._client.close()
             forget(self)

@@ -14,6 +14,7 @@ from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.live.reading import Reading
 
 SECONDS_PER_NS = 1e-9
+TOLD = ("prompt_eval_count", "eval_count", "prompt_eval_duration", "eval_duration", "load_duration")
 REPEATS_UNTIL_CUT = 30
 """Ollama ends an answer, without a last line, once so many tokens in a row repeated the one before (``llm/llama_server.go``)."""
 
@@ -77,7 +78,7 @@ def _text(event: dict[str, Any]) -> str:
 def _completion(
     event: dict[str, Any], sent_s: float, now_s: float, times: list[float], texts: list[str], asked: int, reuse: bool
 ) -> Completion:
-    told = {name: _number(event, name) for name in ("prompt_eval_count", "eval_count", "prompt_eval_duration", "eval_duration")}
+    told = {name: _number(event, name) for name in TOLD}
     output_tokens = len(times) if math.isnan(told["eval_count"]) else int(told["eval_count"])
     if not output_tokens:
         raise RequestFailure(FailureReason.SERVER_ERROR, "the answer holds no token")
@@ -97,6 +98,7 @@ def _completion(
         slot=-1,
         truncated=output_tokens < asked and not ended_itself,
         texts=tuple(texts),
+        load_s=0.0 if math.isnan(told["load_duration"]) else told["load_duration"] * SECONDS_PER_NS,
     )
 
 

@@ -22,6 +22,9 @@ from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import DEFAULT_CACHE_TYPE, InstancePlan, Plan
 
 COUNT_TIMEOUT_S = 600.0
+LOADED_AGAIN_S = 0.2
+"""A request to a loaded model waits milliseconds for it; a load is looked at every 250 ms only (``llm/llama_server.go``)."""
+TOO_MANY = "it keeps fewer models at a time than the plan has (OLLAMA_MAX_LOADED_MODELS), or others use it"
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class OllamaEngine:
     gpu_layers: int | None = None
     notes: list[str] = field(default_factory=list)
     _alphabets: dict[str, Alphabet] = field(default_factory=dict)
+    _loaded_again: set[str] = field(default_factory=set)
 
     def prepare(self, plan: Plan, specs: Mapping[str, ModelSpec], cold: bool) -> None:
         """Count words with every model, unload all of the plan, and bring their files into the page cache, or out if ``cold``.
@@ -69,7 +73,7 @@ class OllamaEngine:
             client.load(tag, options)
             process = client.process(tag)
             if process is None:
-                raise EngineError(f"the Ollama at {client.url} says that it loaded {tag}, and does not list it")
+                raise EngineError(f"the Ollama at {client.url} loaded {tag} and has let it go already: {TOO_MANY}")
         except BaseException:
             with suppress(EngineError):
                 held.stop()
@@ -96,7 +100,13 @@ class OllamaEngine:
         on_token: Callable[[float], None] | None,
         reuse: bool,
     ) -> Completion:
-        return client.stream(tag, text, output_tokens, timeout_s, options, on_token, reuse, self.chat)
+        answer = client.stream(tag, text, output_tokens, timeout_s, options, on_token, reuse, self.chat)
+        if answer.load_s > LOADED_AGAIN_S and tag not in self._loaded_again:
+            self._loaded_again.add(tag)
+            self.notes.append(
+                f"{client.url} had let {tag} go, and a request waited {answer.load_s:.2g} s until it was back: {TOO_MANY}"
+            )
+        return answer
 
     def _find_alphabet(self, client: OllamaClient, instance: InstancePlan) -> None:
         tag = self._tag(instance)

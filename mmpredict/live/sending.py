@@ -163,7 +163,7 @@ class Sending:
             return FailureReason.INTERRUPTED
         if name not in self.servers:
             return failure.reason
-        if not self.servers[name].alive():
+        if failure.reason is FailureReason.SERVER_DIED or not self.servers[name].alive():
             kills = memory_kills()
             ran_out = kills is not None and self.kills is not None and kills > self.kills
             return FailureReason.OUT_OF_MEMORY if ran_out else FailureReason.SERVER_DIED

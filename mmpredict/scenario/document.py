@@ -15,7 +15,7 @@ from pydantic import Field, Tag, model_validator
 
 from mmpredict.errors import FileFormatError, InputError, UnknownNameError
 from mmpredict.hardware.detect import THIS_MACHINE
-from mmpredict.models.resolve import resolve
+from mmpredict.live.describe import spec_of
 from mmpredict.models.spec import ModelSpec
 from mmpredict.scenario.engine_section import EngineKey, EngineSection
 from mmpredict.scenario.generated_sections import (
@@ -157,8 +157,9 @@ class Scenario(Strict):
 
         Raises:
             InputError: a model cannot be resolved.
+            EngineError: a model is a running server's, and that does not answer.
         """
-        return {name: resolve(name, self.base) for name in self.models()}
+        return {name: spec_of(name, self.base) for name in self.models()}
 
     def options(self) -> ServerOptions:
         """Options of every server."""

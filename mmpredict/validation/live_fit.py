@@ -16,7 +16,7 @@ from mmpredict.cost.contention import is_yielding
 from mmpredict.cost.correction import corrected, uncorrected
 from mmpredict.cost.pace import with_pace
 from mmpredict.errors import InputError, MmpredictError
-from mmpredict.models.resolve import resolve
+from mmpredict.live.describe import spec_of
 from mmpredict.models.spec import ModelSpec
 from mmpredict.results.compare import Errors, PlanComparison, compare, metric_errors, request_errors
 from mmpredict.results.prediction import Prediction
@@ -158,7 +158,7 @@ def _specs(run: Executed, cores: int) -> dict[str, ModelSpec]:
         raise InputError(f"requests of {run.plan.strategy} failed")
     if _spins(run.plan, cores):
         raise InputError(f"{run.plan.strategy}: servers with more threads than cores that spin tell nothing of a speed")
-    return {name: resolve(real, Path(run.base) if run.base else None) for name, real in run.models.items()}
+    return {name: spec_of(real, Path(run.base) if run.base else None) for name, real in run.models.items()}
 
 
 def _spins(plan: Plan, cores: int) -> bool:

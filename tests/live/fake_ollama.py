@@ -89,11 +89,12 @@ def generate(fake: FakeOllama, body: dict[str, Any], chat: bool) -> Iterator[dic
         if empty:
             yield {**_said(name, "", chat), "done": True, "done_reason": "load"}
             return
-        # The template of a model without one is {{ .Prompt }}.
-        text = "".join(message["content"] for message in body["messages"]) if chat else body["prompt"]
         with runner.seats:
             truncate = body.get("truncate") in (None, True)
-            for event in completion(runner, text, options, truncate, shift):
+            # A model without a template has {{ .Prompt }} in generate; in chat its runner puts llama.cpp's own around messages.
+            text = "" if chat else body["prompt"]
+            events = chatting(runner, body["messages"], options) if chat else completion(runner, text, options, truncate, shift)
+            for event in events:
                 line = {**_said(name, event.get("content", ""), chat), "done": False}
                 if event.get("stop"):
                     timings = event["timings"]
@@ -122,10 +123,7 @@ def completion(runner: Runner, text: str, options: dict[str, Any], truncate: boo
         kept = min(options.get("num_keep", 4), context_tokens - 1)
         limit = context_tokens - max((context_tokens - kept) // 2, 1)
         prompt = found[:kept] + found[kept + len(found) - limit :]
-    asked = options["num_predict"]
-    most = OPEN_ENDED_CONTEXTS * context_tokens
-    body = {key: options[key] for key in DEFAULTS if key != "num_predict"}
-    body |= {"prompt": prompt, "stream": True, "cache_prompt": True, "n_predict": most if not 0 <= asked <= most else asked}
+    body = _sampling(runner, options) | {"prompt": prompt}
     last, repeats = "", 0
     with suppress(OSError):  # the connection is closed where the reader goes
         for line in _post(runner, "/completion", body):
@@ -139,6 +137,29 @@ def completion(runner: Runner, text: str, options: dict[str, Any], truncate: boo
                 return
             if content or event.get("stop"):
                 yield event
+
+
+def chatting(runner: Runner, messages: list[dict[str, Any]], options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The events of the runner's own chat, which nobody cuts off, as ``completion`` has them."""
+    for line in _post(runner, "/v1/chat/completions", _sampling(runner, options) | {"messages": messages}):
+        content = line.removeprefix(b"data: ").strip()
+        if not line.startswith(b"data: ") or content == b"[DONE]":
+            continue
+        event = json.loads(content)
+        for choice in event["choices"][:1]:
+            if choice["finish_reason"] is not None:
+                kind = "limit" if choice["finish_reason"] == "length" else "eos"
+                yield {"content": "", "stop": True, "stop_type": kind, "timings": event["timings"]}
+                return
+            if text := choice["delta"].get("content"):
+                yield {"content": text}
+
+
+def _sampling(runner: Runner, options: dict[str, Any]) -> dict[str, Any]:
+    """What the runner is asked for, but for the prompt."""
+    asked, most = options["num_predict"], OPEN_ENDED_CONTEXTS * runner.options[0]
+    body = {key: options[key] for key in DEFAULTS if key != "num_predict"}
+    return body | {"stream": True, "cache_prompt": True, "n_predict": most if not 0 <= asked <= most else asked}
 
 
 def tokens(runner: Runner, text: str) -> list[int]:
@@ -156,6 +177,12 @@ def _post(runner: Runner, path: str, body: dict[str, Any]) -> Iterator[bytes]:
         yield from answer
     finally:
         child.close()
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    """As Go writes it: without spaces, and nothing that could be HTML."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").encode()
 
 
 def _said(name: str, text: str, chat: bool) -> dict[str, Any]:
@@ -176,7 +203,7 @@ def listed(model: Model) -> dict[str, Any]:
         "modified_at": _time(model.path.stat().st_mtime),
         "size": model.path.stat().st_size,
         "digest": model.digest,
-        "details": details(model),
+        "details": details(model) | {"context_length": trained_context(model), "embedding_length": width(model)},
         "capabilities": ["completion"],
     }
 
@@ -213,13 +240,19 @@ def trained_context(model: Model) -> int:
     return int(str(metadata[f"{metadata['general.architecture']}.context_length"]))
 
 
+def width(model: Model) -> int:
+    """Width of the hidden state [1]."""
+    metadata = read_header(model.path).metadata
+    return int(str(metadata[f"{metadata['general.architecture']}.embedding_length"]))
+
+
 def shown(model: Model, verbose: bool) -> dict[str, Any]:
     """The answer to ``/api/show``."""
     header = read_header(model.path)
     info: dict[str, Any] = {"general.parameter_count": sum(tensor.weights for tensor in header.tensors)}
     for key, value in header.metadata.items():
         if isinstance(value, LongArray):
-            info[key] = ["x"] * value.length if verbose else []
+            info[key] = ["x"] * value.length if verbose else None
         else:
             info[key] = list(value) if isinstance(value, tuple) else value
     return {
@@ -307,11 +340,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _line(self, content: dict[str, Any]) -> None:
-        line = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        line = _json(content) + b"\n"
         self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
 
     def _answer(self, status: int, content: dict[str, Any]) -> None:
-        self._send(status, json.dumps(content).encode(), "application/json; charset=utf-8")
+        self._send(status, _json(content), "application/json; charset=utf-8")
 
     def _send(self, status: int, body: bytes, kind: str) -> None:
         with suppress(OSError):

@@ -19,6 +19,7 @@ from mmpredict.simulation.plan import InstancePlan
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
 RUNNER_OPTIONS = {"num_ctx": 4096, "num_batch": 512, "num_gpu": -1, "num_thread": 0}
+POLL_S = 0.25  # after which Ollama looks again whether a runner is ready
 LONGEST_S = 2**63 / 1e9  # Go's longest duration
 
 
@@ -83,7 +84,7 @@ class Scheduler:
         self._pending: queue.Queue[tuple[Model, tuple[Any, ...], float | None, queue.Queue[Runner | Exception]]]
         self._pending = queue.Queue(max_queue)
         self._max_loaded, self._parallel, self._keep_alive_s, self._logs = max_loaded, parallel, keep_alive_s, logs
-        self._loaded: dict[str, Runner] = {}
+        self._loaded: dict[Path, Runner] = {}  # two names of one file share a runner
         self._change = threading.Condition()
         self._started = 0
         threading.Thread(target=self._process, daemon=True).start()
@@ -97,7 +98,7 @@ class Scheduler:
         """
         wanted = (*(options.get(name, default) for name, default in RUNNER_OPTIONS.items()), shift)
         with self._change:
-            found = self._loaded.get(model.digest)
+            found = self._loaded.get(model.path)
             if found is not None and found.options == wanted:
                 self._use(found, keep_alive_s)
             else:
@@ -120,7 +121,7 @@ class Scheduler:
     def expire(self, model: Model) -> None:
         """Unload ``model`` as soon as it is idle (``expireRunner``)."""
         with self._change:
-            found = self._loaded.get(model.digest)
+            found = self._loaded.get(model.path)
             if found is not None:
                 found.session_s = 0.0
                 self._expire_when_idle(found)
@@ -140,23 +141,24 @@ class Scheduler:
     def _get(self, model: Model, options: tuple[Any, ...], keep_alive_s: float | None) -> Runner:
         while True:
             with self._change:
-                found = self._loaded.get(model.digest)
+                found = self._loaded.get(model.path)
                 if found is not None and found.options == options:
                     self._use(found, keep_alive_s)
                     return found
                 victim = found
                 if found is None and len(self._loaded) >= self._max_loaded:
-                    victim = min(self._loaded.values(), key=lambda one: (one.references > 0, one.session_s, one.model.digest))
+                    victim = min(self._loaded.values(), key=lambda one: (one.references > 0, one.session_s, str(one.model.path)))
                 if victim is not None:
                     victim.session_s = 0.0
                     self._expire_when_idle(victim)
-                    self._change.wait_for(lambda gone=victim.model.digest: gone not in self._loaded)
+                    self._change.wait_for(lambda gone=victim.model.path: gone not in self._loaded)
                     continue
             return self._load(model, options, keep_alive_s)
 
     def _load(self, model: Model, options: tuple[Any, ...], keep_alive_s: float | None) -> Runner:
         context_tokens, batch_tokens, _, threads, _ = options
         self._started += 1
+        begin_s = time.perf_counter()
         plan = InstancePlan(
             model.name,
             model.name,
@@ -173,9 +175,10 @@ class Scheduler:
         except EngineError as error:
             # What Ollama passes on are the last error lines of the runner's log.
             raise OllamaError(500, f"llama-server process has terminated: {error}") from error
+        time.sleep(POLL_S - (time.perf_counter() - begin_s) % POLL_S)
         runner = Runner(model, options, server, threading.Semaphore(self._parallel), session_s=self._keep_alive_s)
         with self._change:
-            self._loaded[model.digest] = runner
+            self._loaded[model.path] = runner
             self._use(runner, keep_alive_s)
         return runner
 
@@ -210,9 +213,9 @@ class Scheduler:
         return expire
 
     def _expire_when_idle(self, runner: Runner) -> None:
-        if runner.references == 0 and runner.session_s <= 0 and runner.model.digest in self._loaded:
+        if runner.references == 0 and runner.session_s <= 0 and runner.model.path in self._loaded:
             runner.server.stop()
-            del self._loaded[runner.model.digest]
+            del self._loaded[runner.model.path]
             self._change.notify_all()
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpredict.live.answer import llama_answer, rejection
-from mmpredict.live.failure import MAX_DETAIL_CHARACTERS, RequestFailure
+from mmpredict.live.failure import MAX_DETAIL_CHARACTERS, FailureReason, RequestFailure
 
 # Recorded from xllamacpp 2026.10.11549 with return_progress and response_fields, 50 prompt tokens, 2 output tokens.
 RECORDED = (
@@ -68,3 +68,15 @@ def test_every_rejection_has_a_reason(status: int, body: bytes) -> None:
     failed = rejection(status, body)
     assert failed.detail.isprintable()
     assert len(failed.detail) <= MAX_DETAIL_CHARACTERS
+
+
+def test_what_ollama_says_when_a_runner_is_gone() -> None:
+    """As 0.33 said when its runner was killed amid an answer, and as its source has it for one that is killed before."""
+    for body in (
+        b'{"error":"an error was encountered while running the model: unexpected EOF"}',
+        b'{"error":"model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check '
+        b'ollama server logs for details"}',
+    ):
+        assert rejection(500, body).reason is FailureReason.SERVER_DIED
+    out_of_memory = b'{"error":"an error was encountered while running the model: CUDA error: out of memory"}'
+    assert rejection(500, out_of_memory).reason is FailureReason.OUT_OF_MEMORY

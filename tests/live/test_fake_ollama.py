@@ -23,7 +23,7 @@ from mmpredict.live.ollama_client import OllamaClient, OllamaOptions
 from mmpredict.models.resolve import resolve
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 
-ENDING, OTHER = "ending:latest", "other:latest"
+ENDING, OTHER, SAME = "ending:latest", "other:latest", "same:latest"
 OPTIONS = {"num_ctx": 512, "num_predict": 12, "num_thread": 1, "temperature": 0, "seed": 0}
 LOADED = OllamaOptions(512, 512, 1)
 
@@ -32,7 +32,11 @@ pytestmark = pytest.mark.live
 
 @pytest.fixture(scope="module")
 def url(text_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    tags = {TAG: str(text_model), OTHER: str(text_model), ENDING: f"{text_model}:{json.dumps({'stop': ['t']})}"}
+    directory = tmp_path_factory.mktemp("other")
+    other, ending = directory / "other.gguf", directory / "ending.gguf"
+    for path in (other, ending):  # a runner belongs to a file, whatever names it has
+        path.symlink_to(text_model)
+    tags = {TAG: str(text_model), SAME: str(text_model), OTHER: str(other), ENDING: f"{ending}:{json.dumps({'stop': ['t']})}"}
     with fake_ollama(tags, tmp_path_factory.mktemp("ollama"), OLLAMA_MAX_QUEUE="1", OLLAMA_MAX_LOADED_MODELS="1") as address:
         yield address
 
@@ -63,7 +67,7 @@ def test_the_official_client_chats(official: ollama.Client) -> None:
 
 def test_the_official_client_lists_and_shows(official: ollama.Client, url: str, text_model: Path) -> None:
     official.generate("text", " a", options=OPTIONS, raw=True)
-    assert {one.model for one in official.list().models} == {TAG, OTHER, ENDING}
+    assert {one.model for one in official.list().models} == {TAG, SAME, OTHER, ENDING}
     assert all(one.size == text_model.stat().st_size for one in official.list().models)
     shown = official.show("text")
     assert shown.details is not None and shown.details.family == "llama"
@@ -106,6 +110,15 @@ def test_a_model_is_kept_as_long_as_it_was_asked_for(official: ollama.Client) ->
     wait_until(lambda: not official.ps().models)
 
 
+def test_names_of_one_file_share_a_runner(official: ollama.Client) -> None:
+    """As seen with 0.33: a model copied to another name is listed by the name that it was loaded by."""
+    official.generate("text", " a", options={**OPTIONS, "num_predict": 1}, raw=True)
+    official.generate("same", " a", options={**OPTIONS, "num_predict": 1}, raw=True)
+    assert [one.name for one in official.ps().models] == [TAG]
+    official.generate("same", keep_alive=0)
+    wait_until(lambda: not official.ps().models)
+
+
 def test_another_context_loads_the_model_anew(official: ollama.Client) -> None:
     for num_ctx in (512, 256):
         official.generate("text", " a", options={**OPTIONS, "num_ctx": num_ctx, "num_predict": 1}, raw=True)
@@ -142,7 +155,8 @@ def test_our_own_client_reads_all_of_it(url: str) -> None:
         assert (generated.prompt_tokens, generated.output_tokens, len(generated.token_times_s)) == (3, 8, 8)
         assert generated.first_token_s - generated.sent_s > generated.prompt_s > 0
         chatted = client.stream("text", " time year", 4, 30.0, LOADED, chat=True, reuse=True)
-        assert (chatted.prompt_tokens, len(chatted.texts)) == (2, 4)
+        assert chatted.prompt_tokens > 20  # llama.cpp's own template around two words; 0.33 counts 50 tokens with these letters
+        assert len(chatted.texts) == 4
         process = client.process("text")
         assert process is not None and process.size > 75e6
         client.unload("text")
@@ -154,10 +168,27 @@ def test_the_engine_can_chat(url: str, text_model: Path, tmp_path: Path) -> None
     engine = engine_of(EngineChoice("ollama", url=url, chat=True, gpu_layers=0, names={instance.model: "text"}))
     engine.prepare(Plan("only", (instance,), (Stage(("text",)),)), {}, cold=True)
     server = engine.load(instance, tmp_path / "log")
-    answer = server.stream(server.prompt(50, 3), 5, 30.0)
-    assert (answer.prompt_tokens, answer.output_tokens) == (50, 5)
+    answer = server.stream(server.prompt(80, 3), 5, 30.0)
+    assert (answer.prompt_tokens, answer.output_tokens) == (80, 5)
     server.stop()
     assert engine.notes == []
+
+
+def test_a_model_that_was_let_go_meanwhile_is_told(url: str, text_model: Path, tmp_path: Path) -> None:
+    """Ollama makes room for another model when it likes, and loads the first anew amid a request to it."""
+    instance = InstancePlan("text", str(text_model), 1, context_tokens=512, slots=1, batch_tokens=256, ubatch_tokens=256)
+    engine = engine_of(EngineChoice("ollama", url=url, names={instance.model: "text"}))
+    engine.prepare(Plan("only", (instance,), (Stage(("text",)),)), {}, cold=True)
+    server = engine.load(instance, tmp_path / "log")
+    assert server.stream(server.prompt(8, 1), 2, 30.0).load_s < 0.2
+    assert engine.notes == []
+    with OllamaClient(url) as client:
+        client.load(OTHER, LOADED)
+    assert server.stream(server.prompt(8, 2), 2, 30.0).load_s > 0.2
+    server.stream(server.prompt(8, 3), 2, 30.0)
+    (note,) = engine.notes
+    assert "had let text go" in note and "OLLAMA_MAX_LOADED_MODELS" in note
+    server.stop()
 
 
 def test_an_answer_that_ends_early_is_recorded_as_short(url: str) -> None:

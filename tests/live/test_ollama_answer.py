@@ -49,7 +49,7 @@ def test_the_cuts_between_chunks_do_not_matter(cuts: list[int]) -> None:
     done = arrived(ollama_answer(0.0, 3, seen.append), [WHOLE[a:b] for a, b in pairwise(edges)])
     assert (done.prompt_tokens, done.output_tokens, done.cached_tokens, done.slot) == (26, 3, 0, -1)
     assert (done.prompt_s, done.generation_s) == (pytest.approx(0.107345), pytest.approx(0.237432))
-    assert not done.truncated
+    assert (done.truncated, done.load_s) == (False, pytest.approx(0.534986708))
     assert list(done.token_times_s) == seen and len(seen) == 3
     assert (done.first_token_s, done.last_token_s) == (seen[0], seen[-1])
 
@@ -94,7 +94,7 @@ def test_an_answer_that_repeats_itself_is_cut_off_by_ollama() -> None:
     [
         ("llama-server process has terminated: cudaMalloc failed: out of memory", FailureReason.OUT_OF_MEMORY),
         ("model requires more system memory (9.3 GiB) than is available (5.1 GiB)", FailureReason.OUT_OF_MEMORY),
-        ("an error was encountered while running the model: unexpected EOF", FailureReason.SERVER_ERROR),
+        ("an error was encountered while running the model: unexpected EOF", FailureReason.SERVER_DIED),
         ({"odd": 1}, FailureReason.SERVER_ERROR),
     ],
 )
