@@ -10,6 +10,9 @@ from typing import Protocol
 from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.live.server_process import forget, keep
 
+GONE = (FailureReason.REFUSED, FailureReason.SERVER_DIED)
+"""Of a server that has ended, and with it what it should release."""
+
 
 class Client(Protocol):
     """Asks a server."""
@@ -59,7 +62,7 @@ class HeldServer:
             if self._release is not None:
                 self._release()
         except RequestFailure as failure:
-            if failure.reason is not FailureReason.REFUSED:  # nobody listens there any more: nothing is left to be released
+            if failure.reason not in GONE:
                 raise
         finally:
             self._client.close()

@@ -15,6 +15,7 @@ from mmpredict.errors import EngineError, InputError, MmpredictError
 from mmpredict.live.describe import OLLAMA_ADDRESS, describe, is_served, ollama_address
 from mmpredict.live.embedded import EmbeddedServer
 from mmpredict.models.resolve import resolve
+from mmpredict.scenario.document import Scenario
 
 SHOW: dict[str, Any] = {
     "details": {"format": "gguf", "family": "qwen2", "parameter_size": "494.03M", "quantization_level": "Q4_K_M"},
@@ -72,6 +73,18 @@ def test_ollama_describes_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
         spec = describe("ollama://qwen2.5:0.5b")
     assert (spec.name, spec.shape.architecture, spec.shape.n_layers) == ("ollama://qwen2.5:0.5b", "qwen2", 24)
     assert spec.parameters == pytest.approx(494032768, rel=1e-3)
+
+
+def test_a_scenario_may_ask_models_that_a_server_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = {"model": "ollama://mine", "prompt_tokens": 8, "output_tokens": 8}
+    scenario = Scenario.model_validate({"requests": [request, {**request, "model": "synthetic:smollm2-135m@q4_0"}]})
+    with answering({"/api/show": json.dumps(SHOW).encode()}) as url:
+        monkeypatch.setenv("OLLAMA_HOST", url)
+        specs = scenario.specs()
+    assert {name: spec.shape.n_layers for name, spec in specs.items()} == {"ollama://mine": 24, "synthetic:smollm2-135m@q4_0": 30}
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    with pytest.raises(EngineError, match="ollama serve"):
+        scenario.specs()
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"[" * 100_000, b'{"model_info": 3}', b'{"model_info": {}}'])
