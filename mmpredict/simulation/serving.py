@@ -27,7 +27,8 @@ class OllamaServing:
         max_loaded_models: ``OLLAMA_MAX_LOADED_MODELS``; 0: three per GPU, three without one [1].
         num_parallel: ``OLLAMA_NUM_PARALLEL``: requests that a model serves at a time [1].
         max_queue: ``OLLAMA_MAX_QUEUE``: requests that wait for a model to be loaded [1].
-        digests: model → digest, which decides between models of equal keep-alive; the hash of the name where none is given.
+        digests: model → digest of its file (not of the model, which ``/api/tags`` has), which decides between models of equal
+            keep-alive; the hash of the name where none is given.
         kill_s: from the signal to the end of a server's process (assumed) [s].
         recovery_s: from there until a discrete GPU reports its memory as free (assumed; Ollama calls 0.5 to 1.5 s typical) [s].
     """

@@ -25,7 +25,7 @@ class Runner:
         name: of its server.
         context_tokens: context of a slot [tokens].
         keep_alive_s: present keep-alive, infinite for ever [s].
-        rank: its digest.
+        rank: digest of its file.
         requests: that it has been given and that have not ended [1].
     """
 
@@ -84,7 +84,7 @@ def most_loaded(asked: int, gpus: int) -> int:
 
 
 def rank(model: str, digests: Mapping[str, str]) -> str:
-    """What stands for a model's digest: as given, or the hash of its name."""
+    """What stands for the digest of a model's file: as given, or the hash of its name."""
     return digests.get(model) or hashlib.sha256(model.encode()).hexdigest()
 
 
