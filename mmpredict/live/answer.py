@@ -100,6 +100,9 @@ def reported(error: Any, status: int, raw: bytes) -> RequestFailure:
         status = error["code"] if type(error.get("code")) is int else status
         message = error.get("message")
     text = message if isinstance(message, str) else raw.decode(errors="replace")
+    inner = json_object(text) if message is text else None
+    if inner is not None and "error" in inner:  # Ollama passes its runner's whole report on as text
+        return reported(inner["error"], status, text.encode(errors="replace"))
     reason = FailureReason.SERVER_ERROR
     if tells_of_memory(text):
         reason = FailureReason.OUT_OF_MEMORY
@@ -127,7 +130,7 @@ def event_of(line: bytes) -> dict[str, Any] | None:
     return event
 
 
-def json_object(text: bytes) -> dict[str, Any] | None:
+def json_object(text: bytes | str) -> dict[str, Any] | None:
     """The JSON object that ``text`` is; ``None`` if it is something else."""
     try:
         value = json.loads(text)

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from mmpredict.errors import InputError
 from mmpredict.live.answer import Completion
+from mmpredict.live.failure import FailureReason, RequestFailure
 from mmpredict.live.held import HeldServer
 from mmpredict.live.word_prompt import Texts
 
@@ -45,8 +47,15 @@ class TextServer:
     _noted: list[str] = field(default_factory=list)
 
     def prompt(self, tokens: int, seed: int) -> list[int]:
-        """See ``Server``."""
-        return self.texts.alphabet.prompt(tokens, seed)
+        """See ``Server``.
+
+        Raises:
+            RequestFailure: what the server puts around every prompt leaves no room for a word.
+        """
+        try:
+            return self.texts.alphabet.prompt(tokens, seed)
+        except InputError as error:
+            raise RequestFailure(FailureReason.BAD_REQUEST, str(error)) from error
 
     def stream(
         self,

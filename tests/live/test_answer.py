@@ -70,6 +70,17 @@ def test_every_rejection_has_a_reason(status: int, body: bytes) -> None:
     assert len(failed.detail) <= MAX_DETAIL_CHARACTERS
 
 
+def test_what_ollama_passes_on_of_its_runner() -> None:
+    """Recorded from Ollama 0.33 with "truncate": false; the runner's report is text within the report."""
+    inner = (
+        r"{\"error\":{\"code\":400,\"message\":\"request (6000 tokens) exceeds the available context size (2048 tokens), try "
+        r"increasing it\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":6000,\"n_ctx\":2048}}"
+    )
+    failed = rejection(400, f'{{"error":"{inner}"}}'.encode())
+    assert failed.reason is FailureReason.BAD_REQUEST
+    assert failed.detail == "request (6000 tokens) exceeds the available context size (2048 tokens), try increasing it"
+
+
 def test_what_ollama_says_when_a_runner_is_gone() -> None:
     """As 0.33 said when its runner was killed amid an answer, and as its source has it for one that is killed before."""
     for body in (

@@ -14,15 +14,26 @@ from mmpredict.live.word_prompt import Alphabet, Texts
 from mmpredict.workload.request import Request
 
 
-@pytest.mark.parametrize(("killed", "status"), [(0, "server-died"), (1, "out-of-memory")])
-def test_a_process_of_others_that_the_system_ended(killed: int, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ollama says that its runner is gone, not why; that the system ended a process for want of memory meanwhile tells it."""
+def run_with(around_tokens: int) -> Sending:
+    """A run with one model at a server of others whose runner is gone."""
 
     def ask(*_: object) -> None:
         raise RequestFailure(FailureReason.SERVER_DIED, "an error was encountered while running the model: unexpected EOF")
 
-    monkeypatch.setattr(sending, "memory_kills", lambda: 5 + killed)
+    texts = Texts(Alphabet((" a", " b", " c", " d", " e", " f", " g", " h"), around_tokens))
     run = Sending(together("m"), {"m": 1.0}, Recorder("together"), lambda: 0.0, 0.0, 60.0, kills=5)
-    texts = Texts(Alphabet((" a", " b", " c", " d", " e", " f", " g", " h"), 0))
     run.servers["m"] = TextServer(ask, texts, False, 0.0, None, [])  # type: ignore[arg-type]
-    assert run.send(Request("r", "m", 4, 2), 0.0, "m", 0.0, 1).status == status
+    return run
+
+
+@pytest.mark.parametrize(("killed", "status"), [(0, "server-died"), (1, "out-of-memory")])
+def test_a_process_of_others_that_the_system_ended(killed: int, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ollama says that its runner is gone, not why; that the system ended a process for want of memory meanwhile tells it."""
+    monkeypatch.setattr(sending, "memory_kills", lambda: 5 + killed)
+    assert run_with(0).send(Request("r", "m", 4, 2), 0.0, "m", 0.0, 1).status == status
+
+
+def test_a_prompt_too_short_for_the_template_costs_its_request_only() -> None:
+    row = run_with(50).send(Request("r", "m", 32, 2), 0.0, "m", 0.0, 1)
+    assert (row.status, row.attempts) == ("bad-request", 0)
+    assert "ask for 51 or more" in row.detail
