@@ -50,11 +50,16 @@ def check_now(kind: str, name: str = "", digest: str = "", served_by: str = "") 
 
 
 def served_by(engine: EngineSection) -> str:
-    """What other servers than the embedded ones are called in the history; their build is not known, so that only the embedded
-    engine's calibration learns from its own runs. Empty for the embedded engine."""
+    """What other servers than the embedded ones are called in the history: kind, build as far as they tell it, and where they are.
+
+    Only the embedded engine's calibration learns from its own runs. Empty for the embedded engine.
+    """
+    from mmpredict.live.survey import build_of
+
     if engine.kind == "embedded":
         return ""
-    return " ".join(filter(None, (engine.kind, engine.url or (engine.binary if engine.kind == "llama-server" else ""))))
+    where = engine.url or (engine.binary if engine.kind == "llama-server" else "")
+    return " ".join(filter(None, (engine.kind, build_of(engine.kind, engine.url, engine.binary), where)))
 
 
 def keeper(

@@ -33,6 +33,34 @@ def find_engines() -> list[FoundEngine]:
     return found
 
 
+def build_of(kind: str, url: str, binary: str) -> str:
+    """The build of an engine, as it says itself; empty where it does not, or does not answer.
+
+    Args:
+        kind: as ``[engine] kind`` has it.
+        url: its address; empty for Ollama's usual one, or where a program is started.
+        binary: the program of ``llama-server``.
+    """
+    from mmpredict.live.binary_server import find_program
+    from mmpredict.live.client import CompletionClient
+    from mmpredict.live.describe import ollama_address
+    from mmpredict.live.ollama_client import OllamaClient
+    from mmpredict.models.answers import Props, parsed
+
+    try:
+        if kind == "ollama":
+            with OllamaClient(url or ollama_address()) as ollama:
+                return ollama.version(PATIENCE_S)
+        if kind == "llama-server" and not url:
+            return find_program(binary).build
+        if kind == "llama-server":
+            with CompletionClient(url) as client:
+                return parsed(Props, client.ask("/props", timeout_s=PATIENCE_S), "llama-server's /props").build_info
+    except MmpredictError:
+        pass  # whoever runs it complains
+    return ""
+
+
 def _embedded() -> list[FoundEngine]:
     from mmpredict.live.embedded import engine_build
 

@@ -12,12 +12,14 @@ from fake_router import FakeRouter
 from typer.testing import CliRunner
 
 from mmpredict.cli.main import app
+from mmpredict.cli.recording import served_by
 from mmpredict.errors import EngineError
 from mmpredict.live import survey
 from mmpredict.live.attached import port_of
 from mmpredict.live.embedded import EmbeddedServer
 from mmpredict.live.ollama_models import ollama_models
 from mmpredict.models.gguf.model import spec_from_gguf
+from mmpredict.scenario.engine_section import EngineSection
 from mmpredict.simulation.plan import InstancePlan
 
 pytestmark = [
@@ -41,6 +43,11 @@ def test_everything_that_answers_is_found(
         assert found[2].what == "ollama 0.33.0, 1 models, 0 of them loaded"
         assert "3 slots of 256 tokens" in found[3].what
         assert "router" in found[4].what
+        assert survey.build_of("ollama", "", "") == "0.33.0"
+        assert survey.build_of("llama-server", "", "llama-server") == "b11549 (0c1e570)"
+        assert survey.build_of("llama-server", router.url, "") == "b11549-0c1e570"
+        assert served_by(EngineSection(kind="ollama", url=url)) == f"ollama 0.33.0 {url}"
+        assert survey.build_of("openai", url, "") == survey.build_of("llama-server", "http://127.0.0.1:1", "") == ""
         (row,) = ollama_models()
         assert (row.tag, row.weight_bytes, row.loaded) == (TAG, spec_from_gguf(small_model).weight_bytes, False)
         printed = CliRunner().invoke(app, ["models", "list", "--ollama", "--json"])
