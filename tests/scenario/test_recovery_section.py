@@ -28,7 +28,7 @@ def read(folder: Path, text: str) -> Scenario:
 
 
 def test_the_example_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document_module, "resolve", lambda name, base: uniform_spec("smollm2-135m", weight_type("q4_0")))
+    monkeypatch.setattr(document_module, "spec_of", lambda name, base: uniform_spec("smollm2-135m", weight_type("q4_0")))
     plans = read(tmp_path, EXAMPLE).plans(2)
     rules = {"models/large.gguf": ("models/small.gguf",)}
     assert {plan.recovery.active for plan in plans} == {True}
