@@ -37,7 +37,7 @@ def test_without_plain_text_prompts_stand_within_the_template(
         loaded = engine.load(plan.instances[0], tmp_path / "log")
         answer = loaded.stream(loaded.prompt(200, 3), 5, 30.0)
         assert (answer.prompt_tokens, answer.output_tokens) == (200, 5)
-        with pytest.raises(InputError, match="around every prompt"):
+        with pytest.raises(RequestFailure, match=r"bad-request.*around every prompt"):
             loaded.prompt(5, 0)
         loaded.stop()
         assert server.alive()
