@@ -26,7 +26,7 @@ from mmpredict.models.spec import ModelSpec
 
 MODEL_SPREAD_FLOOR = 0.05  # no fit is trusted closer than this from one model to another
 MINUTES_SPREAD = 0.05  # drift of a machine's speed over minutes, where there was only one round to see it in
-HOURS_SPREAD = 0.05  # from one calibration to the next: 4 to 7 % within hours on two virtual machines (docs/accuracy.md)
+HOURS_SPREAD = 0.08  # from one calibration to another hour's: 4 to 7, 5 to 8, 12 to 16 % on three machines (docs/accuracy.md)
 LOAD_SPREAD_FLOOR = 0.05
 MEMORY_SPREAD_FLOOR = 0.02
 NORMAL_QUARTILE = 0.6745  # median absolute value of the standard normal distribution
