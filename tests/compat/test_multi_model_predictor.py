@@ -104,7 +104,7 @@ def test_contention_is_not_linear_in_the_number_of_models() -> None:
     ]
     assert factors[0] == 1.0 < factors[1] < factors[2] < factors[3]
     steps = [after - before for before, after in pairwise(factors)]
-    assert max(steps) > 1.05 * min(steps)  # while there are gaps on the GPU a second model costs less than a third
+    assert steps[1] > 1.01 * steps[0]  # while there are gaps on the GPU, for sampling, a second model costs less than a third
 
 
 def test_sequential_costs_no_contention_and_the_least_memory() -> None:
