@@ -147,10 +147,12 @@ class History:
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Make the tables of a new file; refuse one that is not ours or of another version."""
-        application, version = self._marks(database)
+        database.execute("BEGIN")  # what is read here is of one moment, whoever makes the tables meanwhile
+        (application, version), tables = self._marks(database), _tables(database)
+        database.execute("COMMIT")
         if (application, version) == (APPLICATION, SCHEMA_VERSION):
             return
-        if (application, version) == (0, 0) and not _tables(database):
+        if (application, version) == (0, 0) and not tables:
             database.execute("PRAGMA journal_mode = WAL")  # readers and a writer do not wait for each other
             database.execute("BEGIN IMMEDIATE")
             if not _tables(database):  # nobody else was quicker
