@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,7 @@ from mmpredict.models.gguf.model import spec_from_gguf
 from mmpredict.scenario.engine_section import EngineSection
 from mmpredict.simulation.plan import InstancePlan
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(sys.platform == "win32", reason="the program found is a script with #!"),
-]
+pytestmark = pytest.mark.live
 
 
 def test_everything_that_answers_is_found(

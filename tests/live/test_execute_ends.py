@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -42,10 +41,7 @@ from mmpredict.workload.request import Request, Workload
 
 __all__ = ["no_server_left", "specs", "use_cache"]  # fixtures, which pytest finds by their names
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(sys.platform == "win32", reason="processes are sent SIGKILL, and this one SIGINT: POSIX"),
-]
+pytestmark = pytest.mark.live
 
 
 def execute_with(watch: Callable[[str], None], strategy: str, specs: dict[str, ModelSpec], logs: Path, **options: float) -> Records:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,8 +28,6 @@ from mmpredict.workload.request import Request, Workload
 BAD, GOOD = "bad", "good"
 MEMORY_BYTES = 1e12
 OK_TOKENS = 12
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are sent SIGKILL and SIGSTOP: POSIX")
 
 
 def run(

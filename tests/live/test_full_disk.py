@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,10 +18,7 @@ __all__ = ["_models_are_there", "start"]  # fixtures
 
 ROOM_BYTES = 3000
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of files, and SIGXFSZ: POSIX"),
-]
+pytestmark = pytest.mark.live
 
 
 def test_the_disk_is_full_while_rows_are_recorded(start: Callable[..., Command], tmp_path: Path) -> None:

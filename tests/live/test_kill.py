@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_lifeline import LIMIT_S, running, wait_for_end
+from test_lifeline import LIMIT_S, amid_load, running, wait_for_end
 
 from mmpredict.calibrate.measurement import read_measurements
 from mmpredict.live import engine_child
@@ -30,12 +30,7 @@ LOADING_LINE = "loading model tensors"
 SERVING_LINE = "processing task"
 LAST_LINE = "mmpredict: interrupted; every server is stopped, raw measurements made so far are on disk"
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(
-        sys.platform != "linux", reason="only there do servers that load end with a command that is killed (README)"
-    ),
-]
+pytestmark = pytest.mark.live
 
 
 class Command:
@@ -122,7 +117,9 @@ def assert_interrupted(command: Command, servers: list[int]) -> None:
     assert list((command.place / "temporary").iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [LOADING_LINE, SERVING_LINE], ids=["loading", "serving"])
+@pytest.mark.parametrize(
+    "words", [pytest.param(LOADING_LINE, marks=amid_load, id="loading"), pytest.param(SERVING_LINE, id="serving")]
+)
 def test_killed(words: str, start: Callable[..., Command], tmp_path: Path) -> None:
     command = start("execute", "scenario.toml", "--output", "report")
     command.wait_until(lambda: command.logs_with(words) == len(MODELS))

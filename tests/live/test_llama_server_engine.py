@@ -34,7 +34,9 @@ from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 SMALL = "synthetic:smollm2-135m@q4_0"
 
 live = pytest.mark.live
-linux = pytest.mark.skipif(sys.platform != "linux", reason="signals of Linux")
+keeper_dies = pytest.mark.skipif(
+    sys.platform != "linux", reason="the kernel ends a program with its killed keeper on Linux alone (PR_SET_PDEATHSIG)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,6 @@ def test_no_program_is_an_error_that_says_what_to_do(tmp_path: Path, monkeypatch
 
 
 @live
-@linux
 def test_a_program_on_the_path_is_found_and_says_its_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
@@ -108,11 +109,12 @@ def test_a_program_on_the_path_is_found_and_says_its_build(tmp_path: Path, monke
 
 
 @live
-@linux
 def test_it_runs_as_the_plan_says(binary: BinaryServer) -> None:
     assert binary.alive() and binary.pid != binary._process.pid
-    variables = Path(f"/proc/{binary.pid}/environ").read_text().split("\0")
-    assert [text for text in variables if text.startswith(("OMP_", "GOMP_", "LLAMA_"))] == ["GOMP_SPINCOUNT=1000"]
+    variables = psutil.Process(binary.pid).environ()
+    assert {name: value for name, value in variables.items() if name.startswith(("OMP_", "GOMP_", "LLAMA_"))} == {
+        "GOMP_SPINCOUNT": "1000"
+    }
     log = binary.log_path.read_text(errors="replace")
     assert "n_threads = 1 (n_threads_batch = 1)" in log
     assert "n_slots = 4, n_ctx_slot = 256, kv_unified = 'true'" in log
@@ -125,7 +127,6 @@ def test_it_runs_as_the_plan_says(binary: BinaryServer) -> None:
 
 
 @live
-@linux
 def test_others_that_use_a_server_are_noticed(binary: BinaryServer) -> None:
     assert disturbances(binary.url) == []
     with CompletionClient(binary.url) as client:
@@ -142,8 +143,7 @@ def stream_until_given_up(client: CompletionClient, begun: threading.Event) -> N
 
 
 @live
-@linux
-@pytest.mark.parametrize("victim", ["program", "keeper"])
+@pytest.mark.parametrize("victim", ["program", pytest.param("keeper", marks=keeper_dies)])
 def test_a_program_that_is_killed_is_noticed_and_leaves_nothing(binary: BinaryServer, victim: str) -> None:
     os.kill(binary.pid if victim == "program" else binary._process.pid, signal.SIGKILL)
     assert wait_for_end([binary.pid]) < LIMIT_S
@@ -152,7 +152,6 @@ def test_a_program_that_is_killed_is_noticed_and_leaves_nothing(binary: BinarySe
 
 
 @live
-@linux
 def test_stop_all_ends_programs(found: Program, small_model: Path, instance: InstancePlan, tmp_path: Path) -> None:
     server = BinaryServer.start(found, instance, small_model, tmp_path / "log")
     stop_all()
@@ -161,18 +160,17 @@ def test_stop_all_ends_programs(found: Program, small_model: Path, instance: Ins
 
 
 @live
-@linux
 def test_a_program_ends_with_the_process_that_started_it(found: Program, small_model: Path, tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path\n"
+        "import sys; from pathlib import Path\n"
         "from mmpredict.live.binary_server import BinaryServer, find_program; from mmpredict.simulation.plan import InstancePlan\n"
         "server = BinaryServer.start(find_program(sys.argv[1]), InstancePlan('x', 'm', 1, context_tokens=256), Path(sys.argv[2]), "
-        "Path(sys.argv[3])); print(server.pid, flush=True); time.sleep(60)"
+        "Path(sys.argv[3])); print(server.pid, flush=True); sys.stdin.read()"
     )
     arguments = [sys.executable, "-c", code, str(found.path), str(small_model), str(tmp_path / "log")]
-    parent = subprocess.Popen(arguments, stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    with parent.stdout:
+    parent = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert parent.stdin is not None and parent.stdout is not None
+    with parent.stdin, parent.stdout:
         pid = int(parent.stdout.readline())
         parent.kill()
         parent.wait()
@@ -180,7 +178,6 @@ def test_a_program_ends_with_the_process_that_started_it(found: Program, small_m
 
 
 @live
-@linux
 def test_a_program_that_cannot_load_says_why(found: Program, small_model: Path, instance: InstancePlan, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(small_model.read_bytes()[:5_000_000])

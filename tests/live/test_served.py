@@ -90,7 +90,7 @@ class Still:
         return [BenchRow(file="f", line=0, engine="still", test="pp", tokens_per_s=1.0, n_prompt=prompt_tokens, n_gen=0)]
 
     def together(self, sequences: int, steps: int) -> list[Found]:
-        raise NotImplementedError
+        raise AssertionError(f"{sequences} sequences were asked of a server with one slot")
 
     def close(self) -> None:
         pass

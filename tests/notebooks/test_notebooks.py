@@ -20,8 +20,6 @@ KERNELS = 2
 CELL_S = 120  # a cell that takes that long does not end
 OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
 
-pytestmark = pytest.mark.skipif(not DIRECTORY.is_dir(), reason="the notebooks are not part of this copy")
-
 
 def cells(path: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["cells"]
