@@ -163,7 +163,7 @@ def tiled_rows(spec: ModelSpec, tokens: int, sampled: int) -> float:
     rows = sum(touched for group, seen, _, touched in passed if seen > 1 and group.type.name in TILED_TYPES)
     output = spec.output_matrix
     if output and sampled > 1 and output.type.name in TILED_TYPES:
-        rows += output.weights / output.shape[0]
+        rows += output.rows
     return rows
 
 
@@ -238,7 +238,7 @@ def far_share(pass_bytes: float, cache_bytes: float) -> float:
         return 1.0
     times = pass_bytes / cache_bytes
     share = 1.0
-    for _ in range(FAR_STEPS):  # Newton's method, from above: the function is concave
+    for _ in range(FAR_STEPS):  # Newton's method, from above: the function is convex
         left = math.exp(-share * times)
         share -= (share - 1.0 + left) / (1.0 - times * left)
     return share

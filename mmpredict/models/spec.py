@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,11 @@ class Tensor:
         for extent in self.shape:
             count *= extent
         return count
+
+    @property
+    def rows(self) -> int:
+        """Number of rows [1]."""
+        return self.weights // self.shape[0]
 
     @property
     def size_bytes(self) -> int:
@@ -154,17 +160,18 @@ class ModelSpec:
         for tensor in self.tensors:
             if tensor.is_matrix and tensor.name != OUTPUT:
                 groups.setdefault((tensor.type.name, tensor.is_expert), []).append(tensor)
-        return tuple(
-            MatrixGroup(
-                members[0].type,
-                sum(t.weights for t in members),
-                sum(t.size_bytes for t in members),
-                sum(t.weights // t.shape[0] for t in members),
-                experts,
-                sum(t.weights for t in members if self.is_final(t)),
-                sum(t.weights // t.shape[0] for t in members if self.is_final(t)),
-            )
-            for (_, experts), members in sorted(groups.items())
+        return tuple(self._group(members, experts) for (_, experts), members in sorted(groups.items()))
+
+    def _group(self, members: Sequence[Tensor], experts: bool) -> MatrixGroup:
+        final = [tensor for tensor in members if self.is_final(tensor)]
+        return MatrixGroup(
+            members[0].type,
+            sum(tensor.weights for tensor in members),
+            sum(tensor.size_bytes for tensor in members),
+            sum(tensor.rows for tensor in members),
+            experts,
+            sum(tensor.weights for tensor in final),
+            sum(tensor.rows for tensor in final),
         )
 
     @cached_property

@@ -53,7 +53,6 @@ _GPU = {
     "operation_s": _of(2e-6, 0.7),
     "expert_layer_s": _of(8e-6, 0.6),
     "recurrent_layer_s": _of(2.5e-5, 0.5),
-    "bf16_expert_s": _of(2e-8, 2.0),
     "prompt_operation_s": _of(4e-6, 0.5),
     "prompt_expert_layer_s": _of(8e-5, 0.8),
     "prompt_recurrent_layer_s": _of(8e-5, 0.8),
@@ -73,7 +72,6 @@ _CPU = {
     "operation_s": _of(3e-6, 1.0),
     "expert_layer_s": _of(2e-5, 1.0),
     "recurrent_layer_s": _of(1e-4, 1.0),
-    "bf16_expert_s": _of(1e-10, 1.0),
     "prompt_operation_s": _of(1e-5, 1.0),
     "prompt_expert_layer_s": _of(1e-4, 1.0),
     "prompt_recurrent_layer_s": _of(1e-4, 1.0),
@@ -90,10 +88,11 @@ _CPU = {
 }
 _COMMON = {
     "request_s": _of(1e-2, 1.0),
-    "sample_s": _of(2.5e-9, 0.6),  # 1.9 ns an entry on the host of an H200, 2.6 to 3.3 on two cloud CPUs at some 3 GHz
+    "sample_s": _of(2.5e-9, 0.6),  # 1.9 ns an entry on an H200's host, 2.1 to 2.3 on an EPYC, 3.1 to 8.8 on two virtual Xeons
     "activation_read": _of(0.4, 0.7),
     "cache_read": _of(1.1, 0.3),
     "expert_read": _of(1.05, 0.15),
+    "bf16_expert_s": _of(1e-10, 1.0),  # next to nothing, but for Vulkan
     "bf16_expert_tiles": _of(1.0, 0.7),
     "state_read": _of(1.2, 0.3),
     "latent_mac": _of(1.5, 0.6),
@@ -103,6 +102,7 @@ _COMMON = {
 }
 _BATCH_GPU = {1: _of(0.25, 0.7), 2: _of(0.4, 1.0), 4: _of(0.5, 0.9), 8: _of(0.7, 0.8), 9: _of(2.0, 0.6)}
 _BATCH_GPU |= {16: _of(1.6, 0.5), 32: _of(1.3, 0.4), 64: _of(1.2, 0.3), 128: _of(1.1, 0.2)}
+_VULKAN_BF16_EXPERT = _of(2e-8, 2.0)  # of one length of a row [s]; nothing is known but that there is no kernel for it
 # Tiles of 8 or 16 tokens (``mmq_x`` of ggml-cuda) instead of 32: nothing is lost from 16 tokens on.
 _NARROW_TILES = frozenset({"cuda", "rocm"})
 _BATCH_NARROW = {9: _of(1.8, 0.6), 16: _of(1.0, 0.5), 32: _of(1.0, 0.4), 64: _of(1.0, 0.3), 128: _of(1.0, 0.2)}
@@ -158,6 +158,8 @@ def beliefs(
         raise InputError(f"speed of a processor of kind {kind!r} is not modelled; there is gpu and cpu")
     own = {"bandwidth": bandwidth_share, "compute": compute_share, **_COMMON, **(_GPU if kind == "gpu" else _CPU)}
     own |= {batch(knot): belief for knot, belief in (_BATCH_GPU if kind == "gpu" else _BATCH_CPU).items()}
+    if kind == "gpu" and backend == "vulkan":
+        own["bf16_expert_s"] = _VULKAN_BF16_EXPERT
     if kind == "gpu" and backend in _NARROW_TILES:
         own |= {batch(knot): belief for knot, belief in _BATCH_NARROW.items()}
     own |= {batch(knot, expert=True): Belief(0.0, _EXPERT_BATCH_SPREAD) for knot in BATCH_KNOTS}

@@ -29,7 +29,7 @@ from mmpredict.cost.rates.term import Term
 from mmpredict.models.spec import ModelSpec
 
 _WIDE_FROM = 4096  # hidden width from which long rows begin to cost more
-_FEW = 8  # tokens of a step up to which backends multiply row by row, where they can
+_FEW = 8  # tokens of a step up to which Vulkan multiplies row by row, where it can (ggml-vulkan, ``mul_mat_vec_max_cols``)
 _LONG = 512  # tokens of a batch from which overheads no longer change
 _MOVED_BYTES = 8  # an operation reads and writes a 32-bit number per entry of the hidden state
 _HEADS, _WIDTH, FAR_DEPTH = 32, 1024, 32768
@@ -204,7 +204,7 @@ def pass_terms(spec: ModelSpec, passes: float, tokens: int, sampled: float, how:
 def _weights(spec: ModelSpec, passes: float, tokens: int, sampled: float, how: Conditions) -> list[Term]:
     """Reading the matrices of all layers once a pass, and multiplying every token with them, but for those that only sampled tokens
     pass (``ModelSpec.is_final``)."""
-    coverage, share = spec.expert_coverage(tokens), spec.expert_coverage(1)
+    coverage, share, sampled_coverage = (spec.expert_coverage(seen) for seen in (tokens, 1, max(1.0, sampled)))
     width = spec.shape.n_embd
     narrow = {"narrow": math.log(_WIDE_FROM / min(width, _WIDE_FROM))}
     wide = {"wide": math.log(max(width, _WIDE_FROM) / _WIDE_FROM)}
@@ -216,9 +216,9 @@ def _weights(spec: ModelSpec, passes: float, tokens: int, sampled: float, how: C
         unsupported = expert and name == "bf16"
         if unsupported and tokens > _FEW:
             read["bf16_expert_tiles"] = 1.0
-        touched, used = (coverage, share) if expert else (1.0, 1.0)
+        touched, used, finally_touched = (coverage, share, sampled_coverage) if expert else (1.0, 1.0, 1.0)
         final = group.final_weights / group.weights if sampled < tokens else 0.0
-        passed = touched * (1.0 - final) + used * min(1.0, sampled) * final
+        passed = touched * (1.0 - final) + finally_touched * min(1.0, sampled) * final
         evaluated = tokens * (1.0 - final) + sampled * final
         terms.append(Term(passes * passed * group.size_bytes, read))
         terms.append(Term(2.0 * passes * evaluated * used * group.weights, compute if expert else compute | wide))
