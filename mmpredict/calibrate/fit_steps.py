@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from mmpredict.calibrate.measurement import MASKED_CELLS, Measurement
 from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, Condition, capped_mean, condition_of
+from mmpredict.cost.chunks import TILED_TYPES
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
 from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.step import (
     EXPERTS,
-    TILED_TYPES,
     StepCost,
     StepFeatures,
     batch_features,
@@ -92,10 +92,10 @@ def step_observations(rows: Iterable[Measurement], specs: Mapping[str, ModelSpec
         spec, masked = specs[row.model], row.number(MASKED_CELLS) if MASKED_CELLS in row.values else 0.0
         if row.kind == "prefill":
             tokens = int(row.number("tokens"))
-            features = batch_features(spec, [], [PromptPiece(0, tokens, True)], DEFAULT_UBATCH_TOKENS)
+            features = batch_features(spec, [], [PromptPiece(0, tokens, True)], DEFAULT_UBATCH_TOKENS, threads)
         else:
             sequences, depth, steps = (int(row.number(name)) for name in ("sequences", "depth", "steps"))
-            features = decode_features(spec, [depth] * sequences, steps)
+            features = decode_features(spec, [depth] * sequences, steps, threads)
             tokens = sequences * steps
         passed = masked * tokens * masking_heads(spec)
         features = replace(features, masked_prefill=passed) if row.kind == "prefill" else replace(features, masked_decode=passed)

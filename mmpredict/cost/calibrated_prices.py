@@ -53,7 +53,7 @@ class CalibratedPrices(StepPrices):
     ) -> None:
         super().__init__(ubatch_tokens)
         self._passes_s = {} if passes_s is None else passes_s
-        self._spec = spec
+        self._spec, self._threads = spec, threads
         self._bracket = _bracket(coefficients, threads)
         self._prefill = factors["prefill"] * self._between(lambda cost: cost.coefficients.prefill_times(spec.name))
         self._decode = factors["decode"] * self._between(lambda cost: cost.coefficients.decode_times(spec.name))
@@ -86,14 +86,15 @@ class CalibratedPrices(StepPrices):
     def _price_decode_pass(self, sequences: int) -> float:
         found = self._passes_s.get((sequences, _DECODE))
         if found is None:
-            features = _unseen(decode_features(self._spec, [0.0] * sequences, 1))
+            features = _unseen(decode_features(self._spec, [0.0] * sequences, 1, self._threads))
             found = self._passes_s[sequences, _DECODE] = self._between(lambda cost: cost.duration_s(features))
         return self._decode * found
 
     def _price_batch_pass(self, tokens: int, sampled: int) -> float:
         found = self._passes_s.get((tokens, sampled))
         if found is None:
-            features = _unseen(batch_features(self._spec, [0.0] * sampled, [PromptPiece(1, tokens - sampled, False)], tokens))
+            piece = PromptPiece(1, tokens - sampled, False)
+            features = _unseen(batch_features(self._spec, [0.0] * sampled, [piece], tokens, self._threads))
             found = self._passes_s[tokens, sampled] = self._between(lambda cost: cost.duration_s(features))
         return self._prefill * found
 

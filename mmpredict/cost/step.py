@@ -3,8 +3,8 @@
 A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts) and samples ``m`` of them::
 
     t = layer_s · L                                 barriers and small operations
-      + Σ_types  W_type · k_type(n)                 body matrices, every token
-      + W_output · k_output(m)                      output matrix, tokens whose logits are wanted
+      + Σ_types  u_type · W_type · k_type(n)        body matrices, every token
+      + u_output · W_output · k_output(m)           output matrix, tokens whose logits are wanted
       + logit_s · V · m + sampled_s · m             sampling, and what a server does for each token besides
       + attention_s · MACs                          Σ_layers (key + value width of all heads) · Σ_tokens depth
       + cell_byte_s · cache                         keys and values that decoding sequences read
@@ -17,8 +17,9 @@ A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts
 
 The share ``f`` of the weights that caches do not hold from one step to the next (``B`` is what a step reads) comes from memory,
 later than from a cache; by how much depends on how a type's kernel reads. Of tokens whose logits are not wanted, W is without
-the last layer's feed-forward network. ``c_type(n)`` is interpolated between measured numbers of tokens: kernels change at small
-batches, so neither "batching is free" nor "batching scales" holds. Depth of a local attention layer ends at its window.
+the last layer's feed-forward network; ``u`` is what the busiest thread has to do ÷ an even part (``cost.chunks``).
+``c_type(n)`` is interpolated between measured numbers of tokens: kernels change at small batches, so neither "batching is free"
+nor "batching scales" holds. Depth of a local attention layer ends at its window.
 Everything between two scheduling events is summed in closed form.
 """
 
@@ -29,6 +30,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mmpredict.cost.chunks import COPIED_TYPES, TILED_TYPES, busiest_share
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
 from mmpredict.cost.piece import PromptPiece, cells_seen
 from mmpredict.cost.rates.attention import AttentionLayers, attention_layers
@@ -40,12 +42,7 @@ from mmpredict.models.spec import MatrixGroup, ModelSpec
 EXPERTS = "/experts"
 """What follows the type of weights in the name of their kernel where they belong to experts, which are multiplied otherwise."""
 
-TILED_TYPES = frozenset({"f32", "f16", "bf16", "q8_0", "q5_0"})
-"""Types that x86 builds neither copy into a layout of their own nor multiply row by row, where there are several tokens: kernels
-(llama.cpp, ``ggml/src/ggml-cpu/llamafile/sgemm.cpp``) take a few rows at a time, so that every row is a stream of its own, whose
-begin is waited for: 57 to 79 ns a row on an EPYC, about what memory takes to answer."""
-
-GROUPED_TYPES = frozenset({"q8_0", "q5_0", "q4_0", "q4_k", "iq4_nl", "mxfp4"})
+GROUPED_TYPES = COPIED_TYPES | {"q8_0", "q5_0"}
 GROUP = 4
 """Tokens that kernels of these types take together; those that are left over go through the matrix once more (``sgemm.cpp``,
 ``mnpack``; ``repack.cpp``, ``forward_mul_mat``): five sequences of Q8_0 take longer than six, seven longer than eight."""
@@ -73,7 +70,8 @@ class StepFeatures:
         cell_bytes: keys and values that decoding reads [bytes].
         written: numbers that operations write for each other, of all tokens [1].
         masked_decode, masked_prefill: cells of other sequences that tokens pass over, times attention's heads, of all tokens [1].
-        weights: (weight type, tokens of the step) → weights evaluated [1]; those of experts have a type of their own.
+        weights: (weight type, tokens of the step) → weights evaluated, as if every thread had as many as the busiest [1]; those
+            of experts have a type of their own.
         rows: of matrices that are read in tiles (``TILED_TYPES``) [1].
         cell_rows: keys and values of one head in one cell that decoding reads, where they are ``FAR_CELL_BYTES`` apart [1].
     """
@@ -144,17 +142,27 @@ def _passed(spec: ModelSpec, tokens: int, sampled: int) -> Iterator[tuple[Matrix
             yield group, seen, touched * weights, touched * rows
 
 
-def step_weights(spec: ModelSpec, tokens: int, sampled: int, into: dict[tuple[str, int], float], times: float = 1.0) -> None:
+def step_weights(
+    spec: ModelSpec, tokens: int, sampled: int, threads: int, into: dict[tuple[str, int], float], times: float = 1.0
+) -> None:
     """Add the matrix work of ``times`` equal steps to ``into`` (see ``StepFeatures.weights``).
 
     Of a mixture of experts a batch touches some (``ModelSpec.expert_coverage``), each with its share of the n · k assignments.
     """
     for group, seen, weights, _ in _passed(spec, tokens, sampled):
         key = (group.type.name + EXPERTS if group.experts else group.type.name, seen)
-        into[key] = into.get(key, 0.0) + times * weights
-    if sampled and spec.output_matrix:
-        key = (spec.output_matrix.type.name, sampled)
-        into[key] = into.get(key, 0.0) + times * spec.output_matrix.weights
+        into[key] = into.get(key, 0.0) + times * weights * _unevenness(group, seen, threads)
+    output = spec.output_matrix
+    if sampled and output:
+        name = output.type.name
+        own = times * output.weights * busiest_share(output.rows, sampled, threads, name)
+        into[name, sampled] = into.get((name, sampled), 0.0) + own
+
+
+def _unevenness(group: MatrixGroup, tokens: int, threads: int) -> float:
+    """``busiest_share`` of matrices of one type, in the mean of their weights [1]."""
+    name = group.type.name
+    return sum(weights * busiest_share(rows, tokens, threads, name) for rows, weights in group.heights) / group.weights
 
 
 def tiled_rows(spec: ModelSpec, tokens: int, sampled: int) -> float:
@@ -167,10 +175,12 @@ def tiled_rows(spec: ModelSpec, tokens: int, sampled: int) -> float:
     return rows
 
 
-def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[PromptPiece], ubatch_tokens: int) -> StepFeatures:
+def batch_features(
+    spec: ModelSpec, depths: Sequence[float], pieces: Sequence[PromptPiece], ubatch_tokens: int, threads: int = 1
+) -> StepFeatures:
     """One batch of a unified-cache server: a token of every decoding sequence, then pieces of prompts.
 
-    The batch is evaluated in physical batches of at most ``ubatch_tokens``.
+    The batch is evaluated in physical batches of at most ``ubatch_tokens``, by so many threads.
     """
     total = len(depths) + sum(piece.tokens for piece in pieces)
     sampled = len(depths) + sum(piece.last for piece in pieces)
@@ -180,7 +190,7 @@ def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[Pr
     for number in range(passes):
         tokens = min(ubatch_tokens, total - number * ubatch_tokens)
         wanted = sampled if number == passes - 1 else 0
-        step_weights(spec, tokens, wanted, weights)
+        step_weights(spec, tokens, wanted, threads, weights)
         rows += tiled_rows(spec, tokens, wanted)
     return StepFeatures(
         layers=passes * spec.shape.n_trunk_layers,
@@ -198,11 +208,11 @@ def batch_features(spec: ModelSpec, depths: Sequence[float], pieces: Sequence[Pr
     )
 
 
-def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int) -> StepFeatures:
-    """``steps`` decode steps of sequences at the given depths, every sequence growing by one token a step."""
+def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int, threads: int = 1) -> StepFeatures:
+    """``steps`` decode steps of sequences at the given depths, every sequence growing by one token a step, by so many threads."""
     weights: dict[tuple[str, int], float] = {}
     count = len(depths)
-    step_weights(spec, count, count, weights, times=steps)
+    step_weights(spec, count, count, threads, weights, times=steps)
     macs = sum(attention_macs(spec, depth, steps) for depth in depths)
     return StepFeatures(
         layers=steps * spec.shape.n_trunk_layers,

@@ -33,6 +33,10 @@ MAX_STREAMS = 256
 LONGEST_WAIT_S = 0.5
 """After which the loop looks whether sampling still goes well [s]."""
 
+LEAD_S = 0.02
+"""So much before a request is due, its thread takes it up and prepares it [s]: what has slept for a second finds neither its code nor
+its data in caches, and would send it 4 ms late on a quiet virtual machine and 20 on a restless one (``docs/executing.md``)."""
+
 Progress = Callable[[str, float], None]
 """(what is happening, fraction of the requests done)."""
 
@@ -146,14 +150,15 @@ class Run:
         in_flight: dict[Future[RequestRow], Request] = {}
         with ThreadPoolExecutor(min(MAX_STREAMS, len(requests))) as pool, self._ending_well():
             while queue.unsent or in_flight:
-                for coming, name in queue.take(len(in_flight), self._moment_s(stage)):
+                lead_s = LEAD_S if stage.concurrency is None else 0.0  # with a limit, who comes meanwhile may go first
+                for coming, name in queue.take(len(in_flight), self._moment_s(stage) + lead_s):
                     load_wait_s = max(0.0, ready[name] - max(opened_s, coming.arrival_s))
                     self.sent += 1
                     future = pool.submit(self._request, coming, name, load_wait_s, self.sent)
                     in_flight[future] = coming.request
                 may_send = stage.concurrency is None or len(in_flight) < stage.concurrency
                 known = may_send and queue.next_s < math.inf
-                pause_s = max(0.0, queue.next_s - self._moment_s(stage)) if known else math.inf
+                pause_s = max(0.0, queue.next_s - self._moment_s(stage) - lead_s) if known else math.inf
                 for future in self._await(set(in_flight), min(pause_s, LONGEST_WAIT_S)):
                     future.result()
                     finished = in_flight.pop(future)

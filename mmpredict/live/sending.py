@@ -51,11 +51,11 @@ class Sending:
     kills: int | None = field(default_factory=memory_kills)
 
     def send(self, request: Request, arrival_s: float, name: str, load_wait_s: float, seed: int) -> RequestRow:
-        """Send a request until it is answered or given up; its row is recorded and returned.
+        """Send a request when it is due, until it is answered or given up; its row is recorded and returned.
 
         Args:
             request: what is asked.
-            arrival_s: when it came into being [s].
+            arrival_s: when it came into being, or will do [s].
             name: instance that is asked first.
             load_wait_s: how long it waited for that to be loaded [s].
             seed: of its prompt, different for each request.
@@ -110,6 +110,8 @@ class Sending:
         # Random tokens after those that the request shares with its session, if that has come so far on this instance.
         shared = self.sessions.get((request.session, name), [])[: request.shared_tokens] if request.session else []
         prompt = shared + server.prompt(request.prompt_tokens - len(shared), seed)
+        if (early_s := row.arrival_s - self.clock()) > 0.0:
+            self.ended.wait(early_s)
         row.dispatched_s = self.clock()
         timeout_s = self._left_s(row)
         row.attempts += 1

@@ -73,6 +73,7 @@ class MatrixGroup:
         weights, size_bytes, rows: of all matrices [1; bytes; 1].
         experts: whether a token passes only some of them.
         final_weights, final_rows: what only tokens pass whose logits are wanted (``ModelSpec.is_final``) [1].
+        heights: rows of one matrix, and the weights of all that have so many [1].
     """
 
     type: WeightType
@@ -82,6 +83,7 @@ class MatrixGroup:
     experts: bool = False
     final_weights: int = 0
     final_rows: int = 0
+    heights: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,9 @@ class ModelSpec:
 
     def _group(self, members: Sequence[Tensor], experts: bool) -> MatrixGroup:
         final = [tensor for tensor in members if self.is_final(tensor)]
+        heights: dict[int, int] = {}
+        for tensor in members:
+            heights[tensor.shape[1]] = heights.get(tensor.shape[1], 0) + tensor.weights
         return MatrixGroup(
             members[0].type,
             sum(tensor.weights for tensor in members),
@@ -172,6 +177,7 @@ class ModelSpec:
             experts,
             sum(tensor.weights for tensor in final),
             sum(tensor.rows for tensor in final),
+            tuple(sorted(heights.items())),
         )
 
     @cached_property

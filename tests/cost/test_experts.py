@@ -19,7 +19,7 @@ def touched(tokens: int, sampled: int | None = None) -> dict[tuple[str, int], fl
     """Of the layers; all tokens' logits are wanted if not said otherwise."""
     sampled = tokens if sampled is None else sampled
     found: dict[tuple[str, int], float] = {}
-    step_weights(SPEC, tokens, sampled, found)
+    step_weights(SPEC, tokens, sampled, 1, found)
     if sampled:
         found["q8_0", sampled] -= SPEC.output_matrix.weights
     return found
