@@ -12,6 +12,7 @@ from mmpredict.calibrate.fit_company import contention
 from mmpredict.calibrate.fit_steps import MASKED_CORE_S, LeftOut, fit_cache, fit_steps, leave_one_model_out, step_observations
 from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement, of_kind
 from mmpredict.calibrate.repeats import at_mean_pace, condition_of, drift_spread, duration_s
+from mmpredict.calibrate.rest import rests
 from mmpredict.cost.coefficients import (
     Coefficients,
     LoadCoefficients,
@@ -71,6 +72,7 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
         steps=steps,
         yielding_price=_yielding_price(rows, max(threads)),
         request_s=float(np.median(overheads)) if overheads else 0.0,
+        rests=rests(of_kind(rows, "rest")),
         machine_log_spread=_machine_spread(rows),
         model_log_spread={
             phase: max(MODEL_SPREAD_FLOOR, _robust_spread([one.own_error for one in left_out]))

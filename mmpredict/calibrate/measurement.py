@@ -12,7 +12,7 @@ from typing import IO, Any, Literal, get_args
 from mmpredict.errors import FileFormatError, InputError, StorageError
 from mmpredict.saving import make_directory, save
 
-Kind = Literal["prefill", "decode", "request", "load", "unload", "memory", "company", "stacked"]
+Kind = Literal["prefill", "decode", "request", "load", "unload", "memory", "company", "stacked", "rest"]
 KINDS: tuple[str, ...] = get_args(Kind)
 MASKED_CELLS = "masked_cells"
 """Value of ``prefill`` and ``decode``: cells of other sequences in the same cache that each token passed over [tokens]."""
@@ -39,6 +39,7 @@ class Measurement:
     - ``company``: ``set_up``, ``phase``, ``beside`` (phase of the other server; the same where it is not said), ``episode``,
       ``total_threads``, ``alone_tokens_per_s``,
       ``speed_frac`` (speed in company ÷ speed alone);
+    - ``rest``: ``pause_s``, ``tokens``, ``duration_s`` — from sending a prompt, so long after the last answer, to its first token;
     - ``stacked``: ``steps``, ``duration_s``, ``solo_s`` — decode with all threads on too few cores, and alone.
 
     Attributes:

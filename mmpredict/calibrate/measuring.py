@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 from mmpredict.calibrate.bench import Bench
@@ -22,6 +22,9 @@ from mmpredict.live.embedded import EmbeddedServer
 from mmpredict.models.cache import cache_bytes
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import InstancePlan
+
+REST_REPEATS = 2
+REST_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ class Measuring:
                 yield from self._decode(bench, row, 1, depth)
             for _ in depths:  # in other slots, whose tokens pass over the cells that the deep ones have left
                 yield from self._decode(bench, row, 1, self.protocol.prefill_tokens[-1])
+            if spec.name == self.protocol.first and instance.threads == self.cores and instance.spincount is None:
+                yield from self._rests(bench, row)
             yield row(
                 "memory",
                 context_tokens=instance.context_tokens,
@@ -113,6 +118,14 @@ class Measuring:
         if run.steps:
             values = {"sequences": sequences, "depth": run.depth, "steps": run.steps, "masked_cells": run.masked}
             yield row("decode", **values, duration_s=run.duration_s)
+
+    def _rests(self, bench: Bench, row: Callable[..., Measurement]) -> Iterator[Measurement]:
+        """First tokens after pauses: others use caches, and systems reclaim pages, while a server has nothing to do."""
+        for _ in range(REST_REPEATS):
+            for pause_s in self.protocol.pauses_s:
+                sleep(pause_s)
+                answer = bench.prefill(REST_TOKENS)
+                yield row("rest", pause_s=pause_s, tokens=REST_TOKENS, duration_s=answer.first_token_s - answer.sent_s)
 
     def cold_load(self, spec: ModelSpec) -> Iterator[Measurement]:
         """A load from storage, where the system lets go of the file's pages."""

@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from mmpredict.calibrate.fit import HOURS_SPREAD, MANY_MASKED, MINUTES_SPREAD
-from mmpredict.calibrate.measurement import MASKED_CELLS, Measurement, MeasurementLog
+from mmpredict.calibrate.measurement import MASKED_CELLS, Measurement, MeasurementLog, of_kind
 from mmpredict.calibrate.measuring import Measuring, short_name
 from mmpredict.calibrate.protocol import NARROW, WIDE, Protocol
 from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, MEDIAN_OF_MEAN, capped_mean, condition_of, drift_spread, duration_s
+from mmpredict.calibrate.rest import rests
 from mmpredict.calibrate.run import Progress
 from mmpredict.cost.coefficients import Coefficients, Pace
+from mmpredict.cost.draw import REST_LOG_SPREAD
 from mmpredict.cost.pace import with_pace
 from mmpredict.errors import InputError
 from mmpredict.models.resolve import materialize
@@ -117,6 +119,7 @@ def pace_of(then: Sequence[Measurement], now: Sequence[Measurement], coefficient
         prefill={threads: math.exp(mean) for (kind, threads), (mean, _) in means.items() if kind == "prefill"},
         decode={threads: math.exp(mean) for (kind, threads), (mean, _) in means.items() if kind == "decode"},
         load=math.exp(_posterior(loads, minutes)[0]) if len(loads) >= LEAST_FIGURES else 1.0,
+        rest=_rest(of_kind(now, "rest"), own),
         figures=sum(map(len, told.values())),
         log_spread=math.hypot(unsure, minutes),
         calibrated_log_spread=own.machine_log_spread,
@@ -133,6 +136,15 @@ def _posterior(logs: Sequence[float], minutes: float) -> tuple[float, float]:
     variance = (MEDIAN_OF_MEAN * deviation) ** 2 / len(logs) + minutes**2
     prior = HOURS_SPREAD**2
     return middle * prior / (prior + variance), math.sqrt(prior * variance / (prior + variance))
+
+
+def _rest(now: Sequence[Measurement], own: Coefficients) -> float:
+    """What the longest pause adds now ÷ then, drawn to 1 as far as one round is unsure (as sure as hours are apart) [1]."""
+    found = rests(now)
+    if not found or not own.rests or min(found[-1][1], own.rests[-1][1]) <= 0.0:
+        return 1.0
+    ratio = math.log(found[-1][1] / own.rests[-1][1])
+    return math.exp(0.5 * max(-2 * REST_LOG_SPREAD, min(2 * REST_LOG_SPREAD, ratio)))
 
 
 def _durations(rows: Sequence[Measurement]) -> dict[_Key, list[float]]:

@@ -44,6 +44,7 @@ class Protocol:
             those with large caches [tokens]; one of them more than a physical batch, or attention cannot be told from the
             matrices.
         decode_steps: steps per decode measurement [1].
+        pauses_s: after which the first model is asked again, with all threads; the first is none [s].
         rounds: every measurement is made in each of them, of ``once_models`` in the first only [1].
         most_rounds: further ones until repeats agree, of what does not [1].
         narrow_frac: half of the 80 % interval from which on they do [1].
@@ -64,6 +65,7 @@ class Protocol:
     many_sequences: tuple[int, ...] = (8,)
     depth_tokens: tuple[int, ...] = (512, 1536)
     decode_steps: int = 10
+    pauses_s: tuple[float, ...] = (0.0, 1.0, 4.0)
     rounds: int = 3
     most_rounds: int = 3
     narrow_frac: float = 0.02

@@ -239,6 +239,11 @@ def _show(coefficients: Coefficients, as_json: bool) -> None:
         f"threads of one server stacked on one core: {format_seconds(company.stacked_layer_s.value)} per layer and step, "
         f"chance {format_percent(company.stacked_probability)}",
     ]
+    if coefficients.rests:
+        pauses = ", ".join(
+            f"{format_seconds(longer_s)} after {format_seconds(pause_s)}" for pause_s, longer_s in coefficients.rests
+        )
+        lines.append(f"a first token after a pause takes longer by {pauses}")
     if coefficients.correction is not None:
         from mmpredict.cost.correction import correction_sentence
 

@@ -8,7 +8,7 @@ from mmpredict.cost.calibrated_prices import CalibratedPrices
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import Contention, Demand, Phase, is_yielding
 from mmpredict.cost.correction import correction_sentence
-from mmpredict.cost.draw import UNMEASURED_LOG_SPREAD, Draw, draw_contention
+from mmpredict.cost.draw import REST_LOG_SPREAD, UNMEASURED_LOG_SPREAD, Draw, draw_contention
 from mmpredict.cost.loading import load_s, unload_s
 from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
@@ -68,6 +68,8 @@ class InstanceCost:
             for phase in SERVING
         }
         self.prices: StepPrices = CalibratedPrices(spec, threads, options.ubatch_tokens, coefficients, factors, passes_s)
+        rested = draw.factor("rest", REST_LOG_SPREAD)
+        self.prices.rests = tuple((pause_s, rested * longer_s) for pause_s, longer_s in coefficients.rests)
         self.stacked = False
         self.device_bytes = 0.0
         self._coefficients = coefficients

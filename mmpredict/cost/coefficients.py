@@ -223,6 +223,7 @@ class Pace(_Frozen):
     prefill: dict[Threads, Factor] = Field(min_length=1)
     decode: dict[Threads, Factor] = Field(min_length=1)
     load: Factor = 1.0
+    rest: Factor = 1.0
     figures: int = Field(ge=1)
     log_spread: float = Field(ge=0)
     calibrated_log_spread: float = Field(ge=0)
@@ -240,6 +241,7 @@ class Coefficients(_Frozen):
         steps: number of threads → step coefficients.
         yielding_price: time with a yielding waiting rule ÷ time with the default one, alone; by ``prefill`` and ``decode``.
         request_s: client and HTTP time per request [s].
+        rests: lengths of pauses, and what the first batch after each takes longer (``StepPrices.rests``) [s]; none if not measured.
         machine_log_spread: drift of the whole machine's speed between runs.
         model_log_spread: error from one model to another, by ``prefill`` and ``decode``.
         errors: what the fit leaves, for people: metric → fraction.
@@ -257,6 +259,7 @@ class Coefficients(_Frozen):
     steps: dict[Annotated[int, Field(ge=1)], StepCoefficients] = Field(min_length=1)
     yielding_price: dict[str, float]
     request_s: float = Field(ge=0)
+    rests: tuple[tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(ge=0)]], ...] = ()
     machine_log_spread: float = Field(ge=0)
     model_log_spread: Annotated[dict[str, float], AfterValidator(_both_phases)]
     contention: ContentionCoefficients

@@ -22,6 +22,9 @@ from mmpredict.cost.sharing import MachineSharing
 UNMEASURED_LOG_SPREAD = 0.4
 """Spread of the speed of a weight type that was never measured: it is bounded by the slowest kernel, not fitted."""
 
+REST_LOG_SPREAD = 0.5
+"""Spread of what a pause adds to the next first token: a second added 10 ms in an hour, 25 in another (a virtual Xeon)."""
+
 SLICE = Estimate(value=0.017, log_spread=0.1)
 """Longest time that an NVIDIA GPU works for one process while others wait [s]: measured on an H200 (``docs/design.md``)."""
 GPU_EFFICIENCY = Estimate(value=0.92, log_spread=0.06)

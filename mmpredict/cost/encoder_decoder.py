@@ -51,7 +51,7 @@ class EncoderDecoderPrices(StepPrices):
     def __init__(self, encoder: StepPrices, decoder: StepPrices) -> None:
         super().__init__(encoder.ubatch_tokens)
         self._encoder, self._decoder = encoder, decoder
-        self.begun_s = encoder.begun_s
+        self.begun_s, self.rests = encoder.begun_s, encoder.rests
         self.limits, self.decode_cell_s, self.batch_cell_s = decoder.limits, decoder.decode_cell_s, decoder.batch_cell_s
 
     def piece_s(self, start: int, tokens: int) -> float:

@@ -26,7 +26,8 @@ def pace_sentence(pace: Pace) -> str:
     told = []
     for phase, factors in (("prompts", pace.prefill), ("decoding", pace.decode)):
         told += [f"{phase} {threads} {'thread' if threads == 1 else 'threads'} × {value:.3f}" for threads, value in factors.items()]
-    return f"at the pace of {pace.measured_at}: times of {', '.join(told)}, loads × {pace.load:.3f}"
+    after_pauses = f", first tokens after pauses × {pace.rest:.2f}" if pace.rest != 1.0 else ""
+    return f"at the pace of {pace.measured_at}: times of {', '.join(told)}, loads × {pace.load:.3f}{after_pauses}"
 
 
 def _without_pace(coefficients: Coefficients) -> Coefficients:
@@ -47,4 +48,5 @@ def _times(coefficients: Coefficients, pace: Pace, power: int) -> Coefficients:
         for threads, step in coefficients.steps.items()
     }
     loading = scaled_loads(coefficients.loading, pace.load**power)
-    return coefficients.model_copy(update={"steps": steps, "loading": loading})
+    rests = tuple((pause_s, longer_s * pace.rest**power) for pause_s, longer_s in coefficients.rests)
+    return coefficients.model_copy(update={"steps": steps, "loading": loading, "rests": rests})

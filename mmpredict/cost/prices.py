@@ -5,6 +5,7 @@ A server's step is one or more passes through the model, each of some tokens, an
     decode step   = Σ_passes decode_pass_s(tokens) + Σ_windows decode_cell_s · cells seen by the decoding sequences
     batch         = Σ_passes batch_pass_s(tokens, sampled) + begun · begun_s + Σ_pieces piece_s(start, tokens)
                     + Σ_windows batch_cell_s · cells seen by the decoding sequences
+                    + rested_s(pause), if the server had nothing to do before
 
 Pass prices depend on whole numbers alone and are remembered, so that a simulation looks up what it prices again and again.
 """
@@ -28,6 +29,7 @@ class StepPrices(ABC):
         masked_decode_s, masked_batch_s: per cell of other sequences in the same cache, which a token passes over without seeing it,
             in a decode step and in a batch [s].
         decode_cell_s, batch_cell_s: per cell that a decoding sequence sees, by window, in a decode step and in a batch [s].
+        rests: lengths of pauses, rising, and what the first batch after each takes longer [s].
     """
 
     def __init__(self, ubatch_tokens: int) -> None:
@@ -37,6 +39,7 @@ class StepPrices(ABC):
         self.limits: tuple[float, ...] = ()
         self.decode_cell_s: tuple[float, ...] = ()
         self.batch_cell_s: tuple[float, ...] = ()
+        self.rests: tuple[tuple[float, float], ...] = ()
         self._decode_pass_s: dict[int, float] = {}
         self._batch_pass_s: dict[tuple[int, int], float] = {}
 
@@ -85,6 +88,15 @@ class StepPrices(ABC):
         own_s = sum(self.piece_s(piece.start, piece.tokens) for piece in pieces)
         begun_s = self.begun_s * sum(piece.start == 0 for piece in pieces)
         return self.passes_s(plain_passes(total, self.ubatch_tokens), sampled) + begun_s + own_s + seen_s
+
+    def rested_s(self, pause_s: float) -> float:
+        """What the first batch takes longer after a pause: linear between those that were measured, no more beyond [s]."""
+        before_s, less_s = 0.0, 0.0
+        for length_s, longer_s in self.rests:
+            if pause_s < length_s:
+                return less_s + (longer_s - less_s) * (pause_s - before_s) / (length_s - before_s)
+            before_s, less_s = length_s, longer_s
+        return less_s
 
     def passes_s(self, passes: Sequence[int], sampled: int) -> float:
         """Passes of a batch, the last of which samples [s]."""

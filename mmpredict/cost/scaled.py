@@ -25,6 +25,7 @@ class ScaledPrices(StepPrices):
         self.limits = inner.limits
         self.decode_cell_s = tuple(factor * price for price in inner.decode_cell_s)
         self.batch_cell_s = tuple(factor * price for price in inner.batch_cell_s)
+        self.rests = tuple((pause_s, factor * longer_s) for pause_s, longer_s in inner.rests)
 
     def piece_s(self, start: int, tokens: int) -> float:
         """See ``StepPrices``."""

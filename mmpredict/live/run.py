@@ -34,8 +34,8 @@ LONGEST_WAIT_S = 0.5
 """After which the loop looks whether sampling still goes well [s]."""
 
 LEAD_S = 0.02
-"""So much before a request is due, its thread takes it up and prepares it [s]: what has slept for a second finds neither its code nor
-its data in caches, and would send it 4 ms late on a quiet virtual machine and 20 on a restless one (``docs/executing.md``)."""
+"""So much before a request is due, its thread takes it up and prepares it [s]: what has slept for seconds finds neither code nor
+data in caches, and would send it 4 to 11 ms late, 20 on a restless machine (``docs/executing.md``)."""
 
 Progress = Callable[[str, float], None]
 """(what is happening, fraction of the requests done)."""

@@ -26,7 +26,7 @@ class PagedPrices(StepPrices):
         super().__init__(own.ubatch_tokens)
         self.begun_s, self.limits = own.begun_s, own.limits
         self.masked_decode_s, self.masked_batch_s = own.masked_decode_s, own.masked_batch_s
-        self.decode_cell_s, self.batch_cell_s = own.decode_cell_s, own.batch_cell_s
+        self.decode_cell_s, self.batch_cell_s, self.rests = own.decode_cell_s, own.batch_cell_s, own.rests
         self._own = own
         self.page_s = 0.0
         """Page traffic of a pass [s]; a run of decode steps keeps what it began with until its company changes."""

@@ -5,6 +5,8 @@
 - Every step evaluates one token of each decoding slot and then prompt tokens, slots in order of their number, greedily until
   the batch is full. Requests that arrive during a step are seen at its end.
 - The first token of a request is sampled by the last step of its prompt.
+
+A server that had nothing to do begins with a slower batch: caches have been used by others meanwhile (``StepPrices.rested_s``).
 """
 
 from __future__ import annotations
@@ -66,7 +68,8 @@ class LlamaServer:
         self._run: Activity | None = None
         self._run_steps = 0
         self._pieces: list[tuple[Job, int]] = []
-        self._idle = True
+        self._idle, self._idle_since_s = True, env.now
+        self._rested_s = 0.0
         self.worked_s = 0.0
         """Work done so far, alone on the machine [s]."""
 
@@ -80,6 +83,7 @@ class LlamaServer:
             self._shorten()
 
     def _wake(self, _: Any) -> None:
+        self._rested_s = self._prices.rested_s(self._env.now - self._idle_since_s)
         self._step()
 
     def _step(self) -> None:
@@ -93,13 +97,14 @@ class LlamaServer:
         elif self._decoding.count:
             self._begin_run()
         else:
-            self._idle = True
+            self._idle, self._idle_since_s = True, self._env.now
 
     def _begin_batch(self) -> None:
         decoding, prices = self._decoding, self._prices
         room = self._batch_tokens - decoding.count
         sampled = total = decoding.count
-        solo_s = decoding.seen_in_batch_s() if total else 0.0
+        solo_s = decoding.seen_in_batch_s() if total else self._rested_s
+        self._rested_s = 0.0
         taken: list[tuple[Job, int]] = []
         for _, job in self._prompts:
             if room <= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
@@ -11,6 +12,7 @@ import pytest
 from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement
 from mmpredict.calibrate.pace import pace_models, pace_of
 from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.pace import pace_sentence, with_pace
 from mmpredict.errors import InputError
 
 NAMES = ("synthetic:probe-narrow@q8_0", "synthetic:probe-wide@q8_0")
@@ -83,3 +85,17 @@ def test_models_are_those_measured_most_narrow_and_wide() -> None:
     assert [name.rpartition("@")[2] for name in pace_models([*others, *rows()])] == ["q8_0", "q8_0", "f16", "f16"]
     with pytest.raises(InputError, match="no model that tells the pace"):
         pace_models(narrow)
+
+
+def test_a_pace_tells_it_anew_and_is_half_believed(coefficients: Coefficients) -> None:
+    own = coefficients.model_copy(update={"rests": ((1.0, 0.01), (4.0, 0.03))})
+    again = [
+        Measurement("rest", "m", 4, None, {"pause_s": pause_s, "tokens": 32, "duration_s": duration_s})
+        for pause_s, duration_s in ((0.0, 0.1), (1.0, 0.12), (4.0, 0.16))
+    ]
+    pace = pace_of(rows(), [*rows(), *again], own, NOW)
+    assert pace.rest == pytest.approx(math.sqrt(2.0))
+    assert with_pace(own, pace).rests[-1] == (4.0, pytest.approx(0.03 * math.sqrt(2.0)))
+    assert pace_sentence(pace).endswith(", first tokens after pauses × 1.41")
+    assert with_pace(with_pace(own, pace), None).rests[-1] == (4.0, pytest.approx(0.03))
+    assert pace_of(rows(), [*rows(), *again], coefficients, NOW).rest == pace_of(rows(), rows(), own, NOW).rest == 1.0

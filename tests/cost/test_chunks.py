@@ -17,10 +17,7 @@ from mmpredict.models.quantization.weight_types import weight_type
 def rows_of_the_busiest(rows: int, size: int, threads: int) -> int:
     """Threads of one speed take one chunk after another."""
     chunks = -(-rows // size)
-    if chunks < LEAST_CHUNKS * threads:
-        size = -(-rows // threads)
-    else:
-        size = -(-rows // chunks)
+    size = -(-rows // (threads if chunks < LEAST_CHUNKS * threads else chunks))
     own = [0] * threads
     for start in range(0, rows, size):
         own[own.index(min(own))] += min(size, rows - start)

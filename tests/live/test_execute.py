@@ -58,6 +58,7 @@ class ShortProtocol(Protocol):
     many_sequences: tuple[int, ...] = ()
     depth_tokens: tuple[int, ...] = (520,)
     decode_steps: int = 8
+    pauses_s: tuple[float, ...] = (0.0, 0.2)
     rounds: int = 3
     company_s: float = 0.3
     alone_s: float = 0.3

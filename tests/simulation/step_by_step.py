@@ -36,7 +36,7 @@ def step_by_step(
     used_s = [-1.0] * slots
     serving: dict[int, State] = {}
     stale = [0] * slots
-    now_s = 0.0
+    now_s = pause_s = 0.0
     while coming or queue or serving:
         while coming and coming[0].arrival_s <= now_s:
             queue.append(coming.popleft())
@@ -48,7 +48,7 @@ def step_by_step(
             stale[slot] = 0
             serving[slot].row.slot = slot
         if not serving:
-            now_s = coming[0].arrival_s
+            pause_s, now_s = coming[0].arrival_s - now_s, coming[0].arrival_s
             continue
         states = [serving[slot] for slot in sorted(serving)]
         decoding = [state for state in states if state.prefilled == state.row.prompt_tokens]
@@ -65,6 +65,8 @@ def step_by_step(
                 room -= take
         prompts_left = len(decoding) < len(states)
         now_s += prices.batch_s(depths, [piece for _, piece in parts]) if prompts_left else prices.decode_s(depths, 1)
+        now_s += prices.rested_s(pause_s)
+        pause_s = 0.0
         if split == "simple":
             fresh = {id(state): 1 for state in decoding} | {id(state): piece.tokens for state, piece in parts}
             held = {id(state): state.prefilled + max(0, state.generated - 1) for state in states}

@@ -246,6 +246,7 @@ def test_closed_forms_equal_one_step_at_a_time(
 ) -> None:
     prices = real_prices(model, threads)
     prices.masked_decode_s, prices.masked_batch_s = 3e-7, 1e-7
+    prices.rests = ((0.1, 0.01), (0.5, 0.03))
     found = served(requests, slots, batch_tokens, prices, Contention(4, 1.0, 1.0, 1.0, 1.0, 0.0), split)
     for mine, exact in zip(found, step_by_step(requests, slots, batch_tokens, prices, split), strict=True):
         assert times(mine) == pytest.approx(times(exact), rel=1e-9)
