@@ -17,7 +17,7 @@ from mmpredict.hardware.spelling import key
 SHIPPED = sorted(profiles_directory().glob("*.toml"))
 DESIGNED = {
     *("ms-s1-max", "jetson-orin-nano", "jetson-orin-nano-super", "jetson-agx-orin-32gb", "jetson-agx-orin-64gb"),
-    *("jetson-orin-nx-16gb", "rtx-3090", "rtx-4090", "ryzen-9-5950x", "raspberry-pi-5", "browser", "h200"),
+    *("jetson-orin-nx-16gb", "rtx-3090", "rtx-4090", "ryzen-9-5950x", "raspberry-pi-5", "browser", "h100", "h200"),
     *("apple-m1", "apple-m1-max", "apple-m2-ultra", "apple-m3-max", "apple-m4", "apple-m4-pro", "apple-m4-max"),
 }
 # What data sheets say of each machine: cores, GPU cores, memory that the GPU reads [GB], its peak bandwidth [GB/s].

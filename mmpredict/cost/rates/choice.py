@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from mmpredict.cost.library import family_name, family_path, machine_key, own_rates_directory, rates_path, shipped_rates_directory
+from mmpredict.cost.library import (
+    FAMILIES,
+    family_name,
+    family_path,
+    machine_key,
+    own_rates_directory,
+    rates_path,
+    shipped_rates_directory,
+    slug,
+)
 from mmpredict.cost.rates.parameters import Belief, ProcessorClass, beliefs
 from mmpredict.cost.rates.rates import Phase, PhaseError, Rate, Rates, read_rates
 from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
@@ -119,6 +128,8 @@ def related_rates(
             scaled = _in_mode(measured.rates, profile, kind)
             return Choice(scaled, "family", f"{measured.sentence} in mode {other}, scaled to {mode or 'no limits'}")
     for backend in backends:
+        if kind == "gpu" and (near := _built_alike(profile, backend, own_peaks)) is not None:
+            return near
         path = family_path(shipped_rates_directory(), family_name(backend, kind, profile.is_unified))
         if path.is_file():
             common = read_rates(path)
@@ -126,6 +137,31 @@ def related_rates(
             by = "these runs" if own_peaks else "the data sheet"
             return Choice(scaled, "family", f"{_words(common, 'published run')} on its relatives, scaled by {by}")
     return _of_data_sheet(profile, kind, backends[0], own_peaks or peaks(profile, kind, backends[0]))
+
+
+def _built_alike(profile: HardwareProfile, backend: str, own_peaks: Peaks | None) -> Choice | None:
+    """Rates of a card that was measured and whose GPU is of the same architecture, scaled; None where there is none.
+
+    Kernels are written for architectures, so how much of a data sheet they reach goes with these. Of machines whose CPU and GPU
+    share a memory the family is no more than that: power modes of one chip.
+    """
+    from mmpredict.cost.rates.datasheet import peaks
+    from mmpredict.cost.rates.relative import alike_rates
+    from mmpredict.hardware.library import find_profile
+
+    if profile.gpu is None or not profile.gpu.architecture or profile.is_unified:
+        return None
+    for path in sorted(shipped_rates_directory().glob(f"*/{slug(backend)}-gpu.json")):
+        if path.parent.name in (FAMILIES, slug(profile.name)):
+            continue
+        other = find_profile(path.parent.name)
+        if other.gpu is not None and other.gpu.architecture == profile.gpu.architecture:
+            rates = read_rates(path)
+            own = own_peaks or peaks(profile, "gpu", backend)
+            scaled = alike_rates(rates, peaks(other, "gpu", backend), profile.name, profile.mode or "", own)
+            by = "these runs" if own_peaks else "the data sheet"
+            return Choice(scaled, "family", f"{_words(rates, 'published run')} on {other.name}, built alike, scaled by {by}")
+    return None
 
 
 def _in_mode(rates: Rates, profile: HardwareProfile, kind: ProcessorClass) -> Rates:

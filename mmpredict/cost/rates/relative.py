@@ -55,14 +55,32 @@ def beliefs_of(rates: Rates, peaks: Peaks) -> dict[str, Belief]:
     }
 
 
+def alike_rates(rates: Rates, theirs: Peaks, machine: str, mode: str, peaks: Peaks) -> Rates:
+    """Prices of a machine that was not measured, from those of one that was built alike.
+
+    Args:
+        rates, theirs: of the one that was measured.
+        machine, mode, peaks: of the other.
+    """
+    found = {
+        name: Rate(log=belief.mean + math.log(reference_factor(name, peaks)), spread=belief.spread)
+        for name, belief in beliefs_of(rates, theirs).items()
+    }
+    return _of(rates, machine, mode, peaks, found)
+
+
 def relative_rates(common: Rates, machine: str, mode: str, peaks: Peaks) -> Rates:
     """Prices of a machine that was not measured, from what its family has in common."""
     rates = {
         name: Rate(log=rate.log + math.log(reference_factor(name, peaks)), spread=math.hypot(rate.spread, own_spread(name)))
         for name, rate in common.rates.items()
     }
+    return _of(common, machine, mode, peaks, rates)
+
+
+def _of(known: Rates, machine: str, mode: str, peaks: Peaks, rates: dict[str, Rate]) -> Rates:
     return replace(
-        common,
+        known,
         machine=machine,
         mode=mode,
         rates=rates,
