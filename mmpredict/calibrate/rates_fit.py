@@ -42,7 +42,7 @@ def terms_of(row: SpeedRow) -> list[Term]:
         InputError: a model or a type of file that is not known.
     """
     spec = measured_spec(row.model, row.file_type, row.size_bytes)
-    if row.early and spec.shape.recurrent:
+    if row.early_recurrence and spec.shape.recurrent:
         raise InputError("a model with recurrent layers on a build from before March 2026, which had other kernels for them")
     kind = row.key_type or "f16"
     how = Conditions(row.n_ubatch or DEFAULT_UBATCH, kind, kind, row.early, row.served, row.sampled)

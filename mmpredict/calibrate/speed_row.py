@@ -16,6 +16,10 @@ MAX_RATE = 1e9
 FIRST_CURRENT_BUILD, FIRST_CURRENT_DATE = 8400, "2026-03-15"
 """llama.cpp's build, and its date, from which recurrent layers and attention have today's kernels."""
 
+VULKAN_PROMPTS_BUILD, VULKAN_PROMPTS_DATE = 7900, "2026-02-01"
+"""The same for prompts with Vulkan: pull requests 18749 and 19075 of January 2026, both measured on a Radeon 8060S, made
+multiplications 36 to 76 % faster and rebuilt attention; single tokens have other kernels."""
+
 SERVER = "server"
 """Word of notes by which rows of a server are known."""
 
@@ -80,10 +84,20 @@ class SpeedRow:
 
     @property
     def early(self) -> bool:
-        """Whether the build lacks today's kernels, by its number or by its date."""
+        """Whether the build lacks today's kernels for attention and multiplications, by its number or by its date."""
+        if self.backend == "vulkan" and self.phase == "prompt":
+            return self._is_older(VULKAN_PROMPTS_BUILD, VULKAN_PROMPTS_DATE)
+        return self._is_older(FIRST_CURRENT_BUILD, FIRST_CURRENT_DATE)
+
+    @property
+    def early_recurrence(self) -> bool:
+        """Whether it lacks today's kernels for recurrent layers."""
+        return self._is_older(FIRST_CURRENT_BUILD, FIRST_CURRENT_DATE)
+
+    def _is_older(self, build: int, date: str) -> bool:
         found = _BUILD.search(self.build)
         number = int(found[1]) if found else 0
-        return _OLDEST_BUILD < number < FIRST_CURRENT_BUILD or (len(self.date) > 4 and self.date < FIRST_CURRENT_DATE)
+        return _OLDEST_BUILD < number < build or (len(self.date) > 4 and self.date < date)
 
     @property
     def served(self) -> bool:

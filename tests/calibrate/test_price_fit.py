@@ -16,9 +16,12 @@ from mmpredict.calibrate.rates_fit import fit_family, measured_spec, terms_of
 from mmpredict.calibrate.speed_row import COLUMNS, SpeedRow, read_rows, write_rows
 from mmpredict.cost.library import shipped_rates_directory
 from mmpredict.cost.rates.datasheet import peaks
+from mmpredict.cost.rates.parameters import beliefs
 from mmpredict.cost.rates.rates import Rates
+from mmpredict.cost.rates.relative import reference_factor
 from mmpredict.errors import FileFormatError, InputError, NotCalibratedError
 from mmpredict.hardware.library import find_profile
+from mmpredict.models.quantization.weight_types import WEIGHT_TYPES
 
 PUBLISHED = Path(__file__).parents[2] / "calibration" / "published"
 MODELS = ("llama3.1-8b", "qwen2.5-3b", "qwen3-14b", "gemma3-4b", "qwen3-30b-a3b", "llama3.2-1b")
@@ -50,11 +53,20 @@ def member() -> Member:
 
 @pytest.fixture(scope="module")
 def truth(member: Member) -> Rates:
-    """Prices that differ from what is usual."""
+    """Prices that differ from what is usual; blocks of threads cost what they do with CUDA."""
     from mmpredict.cost.rates.choice import related_rates
 
     usual = related_rates(find_profile("rtx-3090"), "gpu", ["vulkan"]).rates
-    moved = {"bandwidth": -0.15, "compute": 0.4, "operation_s": 0.5, "mac_s": -0.6, "read_q8_0": 0.1}
+    block = beliefs("gpu", WEIGHT_TYPES, member.peaks.read, member.peaks.compute, "cuda")["vector_block_s"].mean
+    block += math.log(reference_factor("vector_block_s", member.peaks))
+    moved = {
+        "vector_block_s": block - usual.rates["vector_block_s"].log,
+        "bandwidth": -0.15,
+        "compute": 0.4,
+        "operation_s": 0.5,
+        "mac_s": -0.6,
+        "read_q8_0": 0.1,
+    }
     return replace(
         usual,
         rates={name: replace(rate, log=rate.log + moved.get(name, 0.0)) for name, rate in usual.rates.items()},
@@ -156,6 +168,13 @@ def test_a_file_of_another_size_has_other_types() -> None:
 )
 def test_old_builds_are_known_by_number_or_date(build: str, date: str, early: bool) -> None:
     assert replace(row("llama3.1-8b", 512, 0), build=build, date=date).early is early
+
+
+def test_prompts_with_vulkan_have_today_s_kernels_since_february_and_recurrent_layers_since_march() -> None:
+    prompt = replace(row("llama3.1-8b", 512, 0), backend="vulkan", build="7938 (e0c93af2a)", date="2026-02-04")
+    assert not prompt.early and prompt.early_recurrence
+    assert replace(prompt, n_prompt=0, n_gen=128).early and replace(prompt, backend="rocm").early
+    assert replace(prompt, build="7670 (9c142e3a2)", date="2026-01-09").early
 
 
 def test_tables_are_read_as_they_are_written(tmp_path: Path) -> None:

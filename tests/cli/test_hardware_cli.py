@@ -72,7 +72,8 @@ def test_a_profile_is_shown_with_every_figure_and_source(name: str, call: Call) 
 def test_units_and_intervals(call: Call) -> None:
     shown = call("hardware", "show", "Jetson Orin Nano Super:7W").out
     assert "capacity_bytes: 8.00 GiB = 8.59 GB (NVIDIA" in shown
-    assert "bandwidth_bytes_per_s: 10 GB/s, 9 GB/s to 13.5 GB/s (smolhub.com" in shown
+    assert "usable_bytes: 4.66 GiB = 5.00 GB, 4.19 GiB to 6.71 GiB (as jetson-orin-nano" in shown
+    assert "bandwidth_bytes_per_s: 68.3 GB/s (NVIDIA" in shown
     assert "clock_hz: 0.408 GHz (" in shown
     assert "peak_w: 7 W (" in shown
     assert "mode 7w (applied): " in shown and "mode 25w (default): " in shown

@@ -14,7 +14,7 @@ from mmpredict.cost.rates.parameters import ProcessorClass
 from mmpredict.cost.rates.term import Term, sensitivity, total_s
 from mmpredict.errors import FileFormatError, InputError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MAX_FILE_BYTES = 4_000_000
 
 Phase = Literal["prompt", "decode"]

@@ -18,7 +18,7 @@ REFERENCE_COMPUTE, REFERENCE_BANDWIDTH = 1e12, 100e9
 # How far the logarithms of parameters differ from one machine to its relatives, beyond what their data sheets say.
 _BANDWIDTH_SPREAD, _COMPUTE_SPREAD, _TIME_SPREAD, _FACTOR_SPREAD = 0.25, 0.35, 0.50, 0.08
 _SAME_KIND = 0.5  # of these, between two machines of one kind: other hosts, coolers, drivers
-_WITH_COMPUTE = frozenset({"mac_s", "prompt_mac_s", "recurrent_mac_s"})
+_WITH_COMPUTE = frozenset({"mac_s", "prompt_mac_s", "recurrent_mac_s", "vector_block_s"})
 _WITH_BANDWIDTH = frozenset({"far_mac_s"})
 _SHARED = ("read_", "expert_read_", "compute_", "expert_compute_", "early_")
 

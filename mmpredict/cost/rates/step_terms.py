@@ -5,6 +5,7 @@ For ``p`` passes through the model, each of ``n`` tokens::
     t = step_s · p + operation_s · operations · p + expert_layer_s · … + recurrent_layer_s · …
       + Σ_types  bytes read (each weight once a pass, of experts those that n tokens touch) · read_type / bandwidth
       + bf16_expert_s · row lengths of experts in BF16              up to 8 tokens
+      + vector_block_s · blocks of rows                             up to 8 tokens
       + Σ_types  2 · weights · n · compute_type · batch(n) / compute
       + cache read / bandwidth + mac_s · multiply-accumulates of attention
       + sample_s · vocabulary · sequences           a server only, on its CPU
@@ -13,6 +14,8 @@ The sum, rather than the larger of reading and computing, is what the published 
 Vulkan has no kernel for single tokens and experts in BF16 (``ggml_vk_use_mul_mat_vec_id``): each of their matrices is multiplied in
 tiles, whose few groups all walk along a whole row, so its time goes by the length of the row. More tokens fill the GPU with groups,
 and the time goes by bytes again, at a price of its own (``bf16_expert_tiles``). Other backends have next to nothing of both.
+CUDA's kernel for few tokens works by blocks of threads, whose start and end take their time whatever they read (``vector_blocks``).
+They are counted for all backends; others, which give a row to one warp or several rows to one group, have next to nothing of them.
 A long prompt's attention has a second part, which grows with heads, cache width and depth: what a GPU loses when the cache of a
 layer outgrows its own caches.
 """
@@ -26,6 +29,7 @@ from mmpredict.cost.rates.attention import AttentionLayers, attention_layers, is
 from mmpredict.cost.rates.operations import operations
 from mmpredict.cost.rates.parameters import batch_powers, compute_powers, read_powers
 from mmpredict.cost.rates.term import Term
+from mmpredict.cost.rates.vector_blocks import MOST_TOKENS, vector_blocks
 from mmpredict.models.spec import ModelSpec
 
 _WIDE_FROM = 4096  # hidden width from which long rows begin to cost more
@@ -43,7 +47,8 @@ class Conditions:
     Attributes:
         ubatch_tokens: physical batch [tokens].
         key_type, value_type: storage of the cache.
-        early: whether the build is older than March 2026 (number 8400), when multiplications and attention became faster.
+        early: whether the build is older than March 2026 (number 8400; of prompts with Vulkan February, 7900), when attention and
+            multiplications became faster.
         share: part of the layers that this processor has, where a model is divided; its weights are those of the model given [1].
         served: whether the time is that to the first token of a request to a server, with what it costs besides the model.
         sampled: whether a server samples the tokens of each sequence on its CPU, one sequence after the other; benchmarks do not.
@@ -193,6 +198,8 @@ def pass_terms(spec: ModelSpec, passes: float, tokens: int, sampled: float, how:
         terms.append(Term(macs, {"recurrent_mac_s": 1.0}))
         terms.append(Term(2 * part * max(1.0, sampled) * state_bytes(shape), {"bandwidth": -1.0, "state_read": 1.0}))
     terms += _weights(spec, passes, tokens, sampled, how)
+    if tokens <= MOST_TOKENS:
+        terms.append(Term(passes * vector_blocks(spec, tokens > 1, how.early), {"vector_block_s": 1.0}))
     if spec.output_matrix and sampled:
         output = spec.output_matrix
         powers = compute_powers(output.type.name, False) | batch_powers(tokens, False)

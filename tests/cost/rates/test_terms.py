@@ -137,9 +137,11 @@ def test_a_part_of_the_layers_costs_its_share() -> None:
     spec = model("llama3.1-8b")
     whole = {id(term): term for term in decode_terms(spec, 1, 100, 10)}
     half = decode_terms(spec, 1, 100, 10, Conditions(share=0.5))
-    weights = [term.amount for term in half if any(name.startswith(("read_", "compute_")) for name in term.powers)]
-    others = [term.amount for term in half if not any(name.startswith(("read_", "compute_")) for name in term.powers)]
-    full = [term.amount for term in whole.values() if not any(name.startswith(("read_", "compute_")) for name in term.powers)]
+    weights = [term.amount for term in half if any(name.startswith(("read_", "compute_", "vector_")) for name in term.powers)]
+    others = [term.amount for term in half if not any(name.startswith(("read_", "compute_", "vector_")) for name in term.powers)]
+    full = [
+        term.amount for term in whole.values() if not any(name.startswith(("read_", "compute_", "vector_")) for name in term.powers)
+    ]
     assert weights
     assert others == pytest.approx([amount / 2 for amount in full])
 
