@@ -70,7 +70,7 @@ def forecast(
     if draws is not None and draws < 1:
         raise InputError(f"draws is {draws}; it must be 1 or more")
     question = _scenario(scenario)
-    profile = find_profile(question.hardware)
+    profile = _profile_of(question)
     specs, workload, plans = question.specs(), question.workload(), _plans(question, profile, coefficients)
     # What is free changes from moment to moment and decides what fits; the records name what there is.
     capacity = profile.cpu_memory.capacity_bytes.value
@@ -223,7 +223,7 @@ def recommend(
     }
     return advise_on(
         question,
-        costing_of(find_profile(question.hardware), coefficients),
+        costing_of(_profile_of(question), coefficients),
         {name: value for name, value in given.items() if value is not None},
         Effort(finalists, draws, seed, prune, workers, sensitivity),
         progress,
@@ -271,7 +271,7 @@ def sweep(
     best: Plan | None = None
     for value in values:
         changed = with_value(question, key, value)
-        profile = find_profile(changed.hardware)
+        profile = _profile_of(changed)
         if question.serving is None and "strategies" not in question.model_fields_set:
             best = best or recommend(changed, sensitivity=False, finalists=1, draws=1, coefficients=coefficients).plan
             plans = [with_options(best, changed)]
@@ -300,6 +300,8 @@ def costing_of(profile: HardwareProfile, coefficients: Coefficients | None = Non
         NotCalibratedError: there is neither.
         InputError: the profile says too little.
     """
+    if coefficients is None and profile.name == THIS_MACHINE and profile.gpu is not None:
+        return RatedCosting(profile, UncalibratedMachine(profile))
     try:
         return CalibratedCosting(profile, coefficients or load_coefficients(profile, engine_build()))
     except (NotCalibratedError, EngineMissingError) as error:
@@ -331,7 +333,7 @@ def _execute_plans(
     workload, specs = question.workload(), question.specs()
     for plan in plans:  # all of them, before the first one runs for minutes
         check_context(plan, workload, assign(plan, workload))
-        check_memory(plan, specs, _usable(profile))
+        check_memory(plan, specs, _room(profile))
     order = [(turn, plan) for turn in range(repeats) for plan in (plans[::-1] if turn % 2 else plans)]
     models, base = {name: spec.name for name, spec in specs.items()}, str(question.base or "")
     measured: dict[str, list[Records]] = {plan.strategy: [] for plan in plans}
@@ -344,7 +346,7 @@ def _execute_plans(
 
         logs = log_directory / f"round-{turn + 1}" if repeats > 1 else log_directory
         records = execute_plan(
-            plan, workload, specs, _usable(profile), logs, question.cold, limit_s or DEFAULT_LIMIT_S, report, engine, journal
+            plan, workload, specs, _room(profile), logs, question.cold, limit_s or DEFAULT_LIMIT_S, report, engine, journal
         )
         measured[plan.strategy].append(records)
         if done is not None:
@@ -364,8 +366,19 @@ def _this_machine(question: Scenario) -> HardwareProfile:
         raise InputError(
             f"a scenario for {question.hardware!r} can be predicted but not executed here; set hardware = {THIS_MACHINE!r}"
         )
-    return find_profile(THIS_MACHINE)
+    return _profile_of(question)
+
+
+def _profile_of(question: Scenario) -> HardwareProfile:
+    """The machine of a scenario; of this one's processors the embedded engine uses the CPU alone."""
+    return find_profile(question.hardware, gpus=question.engine.kind != "embedded")
 
 
 def _usable(profile: HardwareProfile) -> float:
     return profile.cpu_memory.usable_bytes.value
+
+
+def _room(profile: HardwareProfile) -> float:
+    """What servers may use together, wherever their layers come to lie [bytes]."""
+    card = 0.0 if profile.gpu is None or profile.is_unified else profile.usable_of(profile.gpu).value
+    return _usable(profile) + card

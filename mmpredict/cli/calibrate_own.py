@@ -60,7 +60,7 @@ def fit_benchmarks(
     from mmpredict.cost.library import own_rates_directory, shipped_rates_directory
     from mmpredict.hardware.library import find_profile
 
-    profile = find_profile(hardware)
+    profile = find_profile(hardware, gpus=True)
     imported = [import_file(path) for path in files]
     skipped = Counter(bad.reason for one in imported for bad in one.rejected)
     found = speed_rows((row for one in imported for row in one.rows), profile, model, backend)

@@ -34,7 +34,7 @@ def run_served(
 
     if len(servers) > 1 and (output or model):
         raise InputError("--output and --model are for one server; give one at a time")
-    profile = find_profile(hardware)
+    profile = find_profile(hardware, gpus=True)
     warn_if_busy()
     opened = [
         server_of(name, backend, model) for name in servers

@@ -22,10 +22,12 @@ def doctor() -> None:
     from mmpredict.models.synthetic import cache_directory
     from mmpredict.saving import data_directory
 
-    profile = find_profile()
+    profile = find_profile(gpus=True)
     healthy = True
     _line("python", sys.version.split()[0])
     _line("machine", profile.description)
+    if profile.gpu is not None:
+        _line("gpu", f"{profile.gpu.model}{f', as that of {profile.like}' if profile.like else ''}")
     try:
         engine = engine_build()
         _line("engine", engine)

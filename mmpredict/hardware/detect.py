@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +71,12 @@ def detect() -> HardwareProfile:
             ),
         ),
     )
+
+
+def may_have_gpu() -> bool:
+    """Whether it is worth the time to look for GPUs: by NVIDIA's program, devices of the kernel's, a device tree, or on a Mac."""
+    places = (Path("/sys/class/drm"), Path("/proc/device-tree/model"))
+    return shutil.which("nvidia-smi") is not None or platform.system() == "Darwin" or any(place.exists() for place in places)
 
 
 def usable_cores() -> int:

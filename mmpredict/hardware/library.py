@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 from mmpredict.errors import InputError, UnknownNameError
-from mmpredict.hardware.detect import THIS_MACHINE, detect
+from mmpredict.hardware.detect import THIS_MACHINE, detect, may_have_gpu
 from mmpredict.hardware.profile import HardwareProfile, load_profile
 from mmpredict.hardware.quantity import LONGEST_PROFILE_NAME, NAME_PATTERN
 from mmpredict.hardware.spelling import slug, spellings, squash
@@ -30,11 +30,15 @@ def profile_names() -> list[str]:
     return [THIS_MACHINE, *sorted(path.stem for path in profiles_directory().glob("*.toml"))]
 
 
-def find_profile(name: str = THIS_MACHINE) -> HardwareProfile:
+def find_profile(name: str = THIS_MACHINE, gpus: bool = False) -> HardwareProfile:
     """The profile called ``name``, in its default power mode unless the name ends in ``:mode``.
 
     A name is ``this-machine``, that of a shipped profile, one of its aliases, or a path to a TOML file. Case, spaces, hyphens,
     underscores and makers' names do not matter.
+
+    Args:
+        name: of the machine.
+        gpus: whether this machine's GPUs are looked for, which takes up to a second; the embedded engine uses none.
 
     Raises:
         UnknownNameError: no such profile, or no such mode; the message carries the nearest.
@@ -42,7 +46,7 @@ def find_profile(name: str = THIS_MACHINE) -> HardwareProfile:
         FileFormatError: a file that is no profile.
     """
     wanted, mode = split_mode(name)
-    profile = _find(wanted)
+    profile = _find(wanted, gpus)
     return profile.in_mode(mode or profile.default_mode)
 
 
@@ -119,13 +123,15 @@ def read_aliases(text: str) -> list[str]:
     return list(tomllib.loads(rest.partition("\n[")[0])) if found else []
 
 
-def _find(wanted: str) -> HardwareProfile:
+def _find(wanted: str, gpus: bool) -> HardwareProfile:
     if wanted.lower().endswith(".toml"):
         return load_profile(Path(wanted))
     path = profiles_directory() / f"{slug(wanted)}.toml"
     found = path.stem if len(wanted) <= MAX_NAME and path.is_file() else resolve_name(wanted)
     if found == THIS_MACHINE:
-        return detect()
+        from mmpredict.hardware.survey import seen_machine
+
+        return seen_machine() if gpus and may_have_gpu() else detect()
     return load_profile(profiles_directory() / f"{found}.toml")
 
 

@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 MAX_PROFILE_BYTES = 1_000_000
+LIKE_PATTERN = r"^([a-z0-9][a-z0-9._-]*(:[a-z0-9][a-z0-9._-]*)?)?$"
 
 
 class HardwareProfile(Frozen):
@@ -46,6 +47,7 @@ class HardwareProfile(Frozen):
         peak_w: of the whole machine, sustained [W].
         modes: power modes by name; everything else describes the machine without limits.
         default_mode: the mode that the machine is delivered in.
+        like: the shipped profile, and its power mode, whose hardware this is or whose card it has (``jetson-orin-nano:7w``).
     """
 
     name: ShortName
@@ -59,6 +61,7 @@ class HardwareProfile(Frozen):
     peak_w: Quantity | None = None
     modes: Annotated[dict[ShortName, PowerMode], Field(max_length=64)] = Field(default_factory=dict)
     default_mode: ShortName | None = None
+    like: Annotated[str, Field(max_length=128, pattern=LIKE_PATTERN)] = ""
     _mode: str | None = PrivateAttr(default=None)
     _unlimited: HardwareProfile | None = PrivateAttr(default=None)
 

@@ -10,7 +10,7 @@ from mmpredict.hardware.amd import look_for_amd
 from mmpredict.hardware.apple import look_for_apple
 from mmpredict.hardware.board import board_names, is_jetson, jetson_mode, look_for_jetson
 from mmpredict.hardware.cpu import largest_cache_bytes
-from mmpredict.hardware.detect import count_usable_cores, cpu_identity, detect, usable_memory
+from mmpredict.hardware.detect import THIS_MACHINE, count_usable_cores, cpu_identity, detect, usable_memory
 from mmpredict.hardware.found_gpu import FoundGpu, pcie_bytes_per_s
 from mmpredict.hardware.known_machine import Recognised, completed, in_its_mode, recognise_machine
 from mmpredict.hardware.nvidia import look_for_nvidia
@@ -76,7 +76,19 @@ def survey(cache: Path | None, measured_on: str, progress: Progress = lambda *_:
     not_seen += [trouble] if trouble else []
     not_seen += _unknown(profile)
     name = slug(f"{profile.cpu.model} {profile.cpu.cores} cores")[:60].strip("-.") or "machine"
-    return Survey(profile.model_copy(update={"name": name}), known, mode, tuple(notes), tuple(not_seen))
+    changes = {"name": name, "like": "" if known is None else _in_usual_mode(known.profile).full_name}
+    return Survey(profile.model_copy(update=changes), known, mode, tuple(notes), tuple(not_seen))
+
+
+def seen_machine() -> HardwareProfile:
+    """This machine with its GPUs, as system and drivers tell at once: nothing is measured."""
+    profile = survey(None, "").profile
+    return detect() if profile.gpu is None else profile.model_copy(update={"name": THIS_MACHINE})
+
+
+def _in_usual_mode(known: HardwareProfile) -> HardwareProfile:
+    """A shipped profile in the mode that it is in, or else delivered in."""
+    return known if known.mode is not None or known.default_mode is None else known.in_mode(known.default_mode)
 
 
 def with_gpus(profile: HardwareProfile, gpus: list[FoundGpu]) -> HardwareProfile:

@@ -50,8 +50,13 @@ def shipped_machine(name: str) -> Machine:
 
 
 def this_machine() -> Machine:
-    """The machine that this runs on: what it is, once, and what is free of its memory, anew."""
-    from mmpredict.hardware.detect import usable_memory
+    """The machine that this runs on: what it is, once, and what is free of its memory, anew; anew altogether where it has a GPU."""
+    from mmpredict.hardware.detect import may_have_gpu, usable_memory
+
+    if may_have_gpu():
+        from mmpredict.hardware.library import find_profile
+
+        return machine_of(find_profile(THIS_MACHINE, gpus=True))
 
     machine = _found()
     return replace(machine, host=replace(machine.host, usable=Span.exact(usable_memory().available_bytes)))

@@ -53,6 +53,7 @@ class Machine:
         backends: all of them that the GPU has.
         storage_bytes_per_s: how fast files are read; None where that is not known [bytes/s].
         bandwidth_bytes_per_s: of the system's memory; 0 where that is not known [bytes/s].
+        like: see ``HardwareProfile.like``.
         gpu_bytes: memory of the GPU as its driver reports it, whatever the budget; 0 without one [bytes].
         context: what every process loses on the GPU [bytes].
         context_source: where that is from.
@@ -76,6 +77,7 @@ class Machine:
     backends: tuple[str, ...] = ()
     storage_bytes_per_s: Span | None = None
     bandwidth_bytes_per_s: float = 0.0
+    like: str = ""
 
     def with_card(self, vram_bytes: float) -> Machine:
         """The same machine with a discrete graphics card of this size instead of its GPU [bytes]."""
@@ -117,7 +119,7 @@ def machine_of(profile: HardwareProfile) -> Machine:
     """Reduce a profile to what an estimate needs."""
     cpu, gpu, ram = profile.cpu, profile.gpu, profile.cpu_memory
     context = None if gpu is None or gpu.context_bytes is None else gpu.context_bytes
-    return assembled(
+    found = assembled(
         name=profile.full_name,
         host=_memory(ram.capacity_bytes.value, ram.usable_bytes),
         device=None if gpu is None else _memory(profile.pool_of(gpu).capacity_bytes.value, profile.usable_of(gpu)),
@@ -131,6 +133,7 @@ def machine_of(profile: HardwareProfile) -> Machine:
         storage=_span(profile.storage[0].read_bytes_per_s) if profile.storage and profile.storage[0].read_bytes_per_s else None,
         bandwidth_bytes_per_s=ram.bandwidth_bytes_per_s.value if ram.bandwidth_bytes_per_s else 0.0,
     )
+    return replace(found, like=profile.like)
 
 
 def assembled(

@@ -110,16 +110,16 @@ def choice_of(
     name, _, mode = machine.name.partition(":")
     backends = [backend.lower()] if backend else _backends(machine, kind)
     key = _this_machine() if name == THIS_MACHINE else name
-    found = _choice(key, mode, kind, tuple(backends), own_rates_stamp(key))
-    if found is None and name == THIS_MACHINE:
+    found = _choice(key, mode, kind, tuple(backends), own_rates_stamp(key), machine.like)
+    if found is None and name == THIS_MACHINE and kind == "cpu":
         raise NotCalibratedError("nothing was measured on this machine; measure it: mmpredict calibrate run")
     return found or related_rates(_profile(hardware), kind, backends)
 
 
 @lru_cache(64)
-def _choice(name: str, mode: str, kind: ProcessorClass, backends: tuple[str, ...], stamp: int) -> Choice | None:
+def _choice(name: str, mode: str, kind: ProcessorClass, backends: tuple[str, ...], stamp: int, like: str) -> Choice | None:
     """``stamp`` tells a machine's own rates from later ones."""
-    return measured_rates(name, mode, kind, backends)
+    return measured_rates(name, mode, kind, backends, like=like)
 
 
 def _backends(machine: Machine, kind: ProcessorClass) -> list[str]:
@@ -139,7 +139,7 @@ def _this_machine() -> str:
 def _profile(hardware: str | HardwareProfile) -> HardwareProfile:
     from mmpredict.hardware.library import find_profile
 
-    return find_profile(hardware) if isinstance(hardware, str) else hardware
+    return find_profile(hardware, gpus=True) if isinstance(hardware, str) else hardware
 
 
 def _figures(spec: ModelSpec, speed: Speed, one: InstanceEstimate) -> list[Figure]:

@@ -60,7 +60,7 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         find_profile("strix helo")
     with pytest.raises(UnknownNameError, match=r"unknown hardware 'halo strix'; known: ms-s1-max"):
         find_profile("halo strix")
-    with pytest.raises(UnknownNameError, match=r"known: apple-m1, .*this-machine"):
+    with pytest.raises(UnknownNameError, match="known: apple-m1, "):
         find_profile("")
     with pytest.raises(UnknownNameError, match="known: apple-m1, "):
         find_profile("zzz")

@@ -56,7 +56,9 @@ class Choice:
     sentence: str
 
 
-def measured_rates(machine: str, mode: str, kind: ProcessorClass, backends: Sequence[str], own: bool = True) -> Choice | None:
+def measured_rates(
+    machine: str, mode: str, kind: ProcessorClass, backends: Sequence[str], own: bool = True, like: str = ""
+) -> Choice | None:
     """Rates that were measured on a machine in a power mode, own ones first; None where there are none.
 
     Args:
@@ -65,17 +67,20 @@ def measured_rates(machine: str, mode: str, kind: ProcessorClass, backends: Sequ
         kind: class of processor.
         backends: programming interfaces, the most wanted first.
         own: whether runs of the user count.
+        like: shipped profile of the same hardware, with its mode (``HardwareProfile.like``).
 
     Raises:
         FileFormatError: a file of rates is damaged.
     """
-    for yours, directory in ((True, own_rates_directory()), (False, shipped_rates_directory())):
-        if yours and not own:
-            continue
+    known, _, known_mode = like.partition(":")
+    shipped = shipped_rates_directory()
+    places = [(own_rates_directory(), machine, mode)] if own else []
+    places += [(shipped, machine, mode), *([(shipped, known, known_mode)] if known else [])]
+    for directory, name, wanted in places:
         for backend in backends:
-            path = rates_path(directory, machine, mode, backend, kind)
+            path = rates_path(directory, name, wanted, backend, kind)
             if path.is_file():
-                rates = read_rates(path)
+                rates, yours = read_rates(path), directory != shipped
                 words = f"{_words(rates, OWN_RUN if yours else 'published run')} on this hardware"
                 if not yours and len(rates.models) < FEW_MODELS:
                     return Choice(rates, "family", f"{words}, and what its relatives show")
@@ -98,7 +103,8 @@ def shipped_rates(
     Raises:
         InputError, FileFormatError: see ``related_rates``.
     """
-    found = measured_rates(machine_key(profile), profile.mode or "", kind, [backend], own=False) if same_hardware else None
+    key, mode = machine_key(profile), profile.mode or ""
+    found = measured_rates(key, mode, kind, [backend], own=False, like=profile.like) if same_hardware else None
     return found or related_rates(profile, kind, [backend], False, own_peaks)
 
 

@@ -58,6 +58,9 @@ def beliefs_of(rates: Rates, peaks: Peaks) -> dict[str, Belief]:
 def alike_rates(rates: Rates, theirs: Peaks, machine: str, mode: str, peaks: Peaks) -> Rates:
     """Prices of a machine that was not measured, from those of one that was built alike.
 
+    A card that reads less than memories usually give is held up by its processors: a slower memory does not slow it until it gives
+    no more than that.
+
     Args:
         rates, theirs: of the one that was measured.
         machine, mode, peaks: of the other.
@@ -66,6 +69,9 @@ def alike_rates(rates: Rates, theirs: Peaks, machine: str, mode: str, peaks: Pea
         name: Rate(log=belief.mean + math.log(reference_factor(name, peaks)), spread=belief.spread)
         for name, belief in beliefs_of(rates, theirs).items()
     }
+    read = found["bandwidth"]
+    by_processors = rates.rates["bandwidth"].log + math.log(peaks.compute_flop_per_s / theirs.compute_flop_per_s)
+    found["bandwidth"] = replace(read, log=max(read.log, min(by_processors, peaks.read.mean)))
     return _of(rates, machine, mode, peaks, found)
 
 

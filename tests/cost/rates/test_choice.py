@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from mmpredict.cost.library import rates_path, shipped_rates_directory
 from mmpredict.cost.rates.choice import related_rates
 from mmpredict.cost.rates.datasheet import peaks
 from mmpredict.cost.rates.rates import read_rates
+from mmpredict.cost.rates.relative import alike_rates
 from mmpredict.hardware.library import find_profile
 
 H100, H200, CARD = find_profile("h100"), find_profile("h200"), find_profile("rtx-4090")
@@ -19,11 +21,23 @@ def test_a_card_is_told_from_one_of_its_architecture() -> None:
     found = related_rates(H100, "gpu", ["cuda"], own=False)
     assert found.basis == "family" and "on h200, built alike, scaled by the data sheet" in found.sentence
     theirs = read_rates(rates_path(shipped_rates_directory(), "h200", "", "cuda", "gpu"))
-    slower = peaks(H200, "gpu", "cuda").bandwidth_bytes_per_s / peaks(H100, "gpu", "cuda").bandwidth_bytes_per_s
-    assert theirs.rates["bandwidth"].log - found.rates.rates["bandwidth"].log == pytest.approx(math.log(slower))
     for name, rate in theirs.rates.items():  # nothing is surer of another card than of the measured one
         assert found.rates.rates[name].spread >= rate.spread
     assert (found.rates.machine, found.rates.mode) == ("h100", "")
+
+
+def test_a_slower_memory_slows_only_a_card_that_waited_for_its_own() -> None:
+    theirs = read_rates(rates_path(shipped_rates_directory(), "h200", "", "cuda", "gpu"))
+    usual, slower = peaks(H200, "gpu", "cuda"), peaks(H100, "gpu", "cuda")
+    ratio = math.log(slower.bandwidth_bytes_per_s / usual.bandwidth_bytes_per_s)
+    # an H200 reads a part of what its memory gives, an H100 has as many multiprocessors, and more than that part to read from
+    assert theirs.rates["bandwidth"].log < slower.read.mean < usual.read.mean
+    found = alike_rates(theirs, usual, "h100", "", slower).rates["bandwidth"]
+    computing = math.log(slower.compute_flop_per_s / usual.compute_flop_per_s)
+    assert found.log == pytest.approx(theirs.rates["bandwidth"].log + computing)
+    quick = replace(theirs.rates["bandwidth"], log=usual.read.mean)
+    waiting = replace(theirs, rates={**theirs.rates, "bandwidth": quick})
+    assert alike_rates(waiting, usual, "h100", "", slower).rates["bandwidth"].log == pytest.approx(quick.log + ratio)
 
 
 @pytest.mark.parametrize("architecture", ["", "sm_80"])
