@@ -47,7 +47,7 @@ def show(
     """
     from mmpredict.hardware.library import find_profile
 
-    profile = find_profile(name)
+    profile = find_profile(name, gpus=True)
     if as_json:
         print_json({"schema_version": SCHEMA_VERSION, **_document(profile)})
         return
