@@ -85,7 +85,7 @@ def _between(knots: list[tuple[float, float]], number: float) -> float:
 class Server:
     """A server of those prices; it takes no time to load."""
 
-    memory, program_bytes, device_bytes, stacked = MemoryParts(), 0.0, 0.0, False
+    memory, program_bytes, device_bytes, stacked, unload_s = MemoryParts(), 0.0, 0.0, False, 0.0
 
     def __init__(self, prices: StepPrices) -> None:
         self.prices = prices
@@ -114,7 +114,13 @@ class Machine:
         return 0.0
 
     def instance(
-        self, spec: ModelSpec, threads: int, spincount: int | None, options: CacheOptions, touched: Touched | None = None
+        self,
+        spec: ModelSpec,
+        threads: int,
+        spincount: int | None,
+        options: CacheOptions,
+        touched: Touched | None = None,
+        gpu_layers: int | None = None,
     ) -> Server:
         return self._server
 
