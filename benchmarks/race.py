@@ -18,12 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from mmpredict.cost.contention import Contention, Demand, Phase
-from mmpredict.cost.memory import MemoryParts, Touched
+from mmpredict.cost.memory import MemoryParts
 from mmpredict.cost.prices import StepPrices
-from mmpredict.models.cache import CacheOptions
 from mmpredict.models.catalog import uniform_spec
 from mmpredict.models.quantization.weight_types import weight_type
-from mmpredict.models.spec import ModelSpec
 from mmpredict.results.request_table import RequestTable
 from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 from mmpredict.simulation.run import simulate_stream
@@ -113,15 +111,7 @@ class Machine:
     def lateness() -> float:
         return 0.0
 
-    def instance(
-        self,
-        spec: ModelSpec,
-        threads: int,
-        spincount: int | None,
-        options: CacheOptions,
-        touched: Touched | None = None,
-        gpu_layers: int | None = None,
-    ) -> Server:
+    def instance(self, *_: object, **__: object) -> Server:
         return self._server
 
     def stacked(self, spinning: object) -> set[str]:

@@ -23,8 +23,8 @@ from mmpredict.models.cache import cache_bytes
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import InstancePlan
 
-REST_REPEATS = 2
-REST_TOKENS = 32
+REST_REPEATS = 2  # of every pause, in each round [1]
+REST_TOKENS = 32  # of the prompt after it: weights are what is cold, so a short one shows it best [tokens]
 
 
 @dataclass(frozen=True, slots=True)

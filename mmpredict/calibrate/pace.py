@@ -139,12 +139,15 @@ def _posterior(logs: Sequence[float], minutes: float) -> tuple[float, float]:
 
 
 def _rest(now: Sequence[Measurement], own: Coefficients) -> float:
-    """What the longest pause adds now ÷ then, drawn to 1 as far as one round is unsure (as sure as hours are apart) [1]."""
+    """What the longest pause adds now ÷ then [1]: one round is as unsure as hours are apart, so the mean with 1, as a logarithm.
+
+    Differences of a few milliseconds may have any ratio; none counts as more than two spreads.
+    """
     found = rests(now)
     if not found or not own.rests or min(found[-1][1], own.rests[-1][1]) <= 0.0:
         return 1.0
-    ratio = math.log(found[-1][1] / own.rests[-1][1])
-    return math.exp(0.5 * max(-2 * REST_LOG_SPREAD, min(2 * REST_LOG_SPREAD, ratio)))
+    ratio, most = math.log(found[-1][1] / own.rests[-1][1]), 2 * REST_LOG_SPREAD
+    return math.exp(max(-most, min(most, ratio)) / 2)
 
 
 def _durations(rows: Sequence[Measurement]) -> dict[_Key, list[float]]:

@@ -23,7 +23,7 @@ def look_for_nvidia() -> Sighting:
     answer = ask("nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits")
     if answer.trouble.endswith("is not installed"):
         return Sighting(not_seen=("NVIDIA GPUs: nvidia-smi is not installed.",))
-    if not answer.text:
+    if answer.trouble.startswith("nvidia-smi failed"):  # who did not answer in time is not asked twice
         answer = ask("nvidia-smi", f"--query-gpu={','.join(BASIC_FIELDS)}", "--format=csv,noheader,nounits")
     if not answer.text:
         return Sighting(not_seen=(f"NVIDIA GPUs: {answer.trouble or 'nvidia-smi printed nothing'}.",))

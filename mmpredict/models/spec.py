@@ -80,10 +80,10 @@ class MatrixGroup:
     weights: int
     size_bytes: int
     rows: int
-    experts: bool = False
-    final_weights: int = 0
-    final_rows: int = 0
-    heights: tuple[tuple[int, int], ...] = ()
+    experts: bool
+    final_weights: int
+    final_rows: int
+    heights: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)

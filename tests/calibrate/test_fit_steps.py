@@ -17,6 +17,7 @@ from made_steps import (
     truth,
 )
 
+from mmpredict.calibrate import fit_steps as fitting
 from mmpredict.calibrate.fit_steps import (
     SATURATED_TOKENS,
     fit_cache,
@@ -35,6 +36,19 @@ from mmpredict.errors import NotCalibratedError
 from mmpredict.simulation.plan import YIELDING_SPINCOUNT
 
 __all__ = ["truth"]  # a fixture, which pytest finds by its name
+
+
+@pytest.mark.parametrize(
+    ("residuals", "chosen"),
+    [({0: 9.0, 48: 1.06, 64: 1.04, 96: 1.0, 128: 1.01}, 64), ({0: 9.0, 48: 1.2, 64: 1.1, 96: 1.0}, 96), ({0: 0.0, 96: 0.0}, 0)],
+)
+def test_of_equally_good_caches_the_smallest_is_taken(
+    residuals: dict[int, float], chosen: int, monkeypatch: pytest.MonkeyPatch, truth: dict[int, StepCoefficients]
+) -> None:
+    observations = step_observations(measure_steps(truth, 0.0, 1), SPECS, CORES)
+    monkeypatch.setattr(fitting, "CACHE_CANDIDATES_BYTES", tuple(size * 1e6 for size in residuals))
+    monkeypatch.setattr(fitting._Layout, "residual", lambda layout, _: residuals[round(layout.cache_bytes / 1e6)])
+    assert fit_cache([observations]) == chosen * 1e6
 
 
 @pytest.mark.parametrize("threads", thread_counts(CORES))

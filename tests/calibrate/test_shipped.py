@@ -69,6 +69,15 @@ def _on(cores: int) -> Any:
     return lambda self, _, task=None: original(self, cores, task)
 
 
+def test_a_card_that_nobody_fitted_is_told_from_the_one_of_its_architecture() -> None:
+    """An H100's own runs, of which none of the rates that ship knows anything: as found in November 2026, with some room."""
+    found = speed_rows(import_file(CALIBRATION / "runs" / "h100" / "one-model.jsonl").rows, find_profile("h100"))
+    (fit,) = fit_own(found, find_profile("h100")).fits
+    assert "on h200, built alike" in fit.known.sentence
+    before = {phase: error.median for phase, error in fit.before.items()}
+    assert before["decode"] < 0.08 and before["prompt"] < 0.25, f"generation {before['decode']:.1%}, prompts {before['prompt']:.1%}"
+
+
 def test_runs_of_one_machine_give_the_rates_that_ship(tmp_path: Path) -> None:
     """However often: a fit that replaces rates never starts from them."""
     profile = find_profile("h200")

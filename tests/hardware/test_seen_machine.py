@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mmpredict.api import _room as room
 from mmpredict.api import forecast
 from mmpredict.errors import NotCalibratedError
 from mmpredict.hardware.detect import may_have_gpu
@@ -47,6 +48,7 @@ def test_a_card_is_seen_only_where_it_is_asked_for() -> None:
     assert (seen.name, seen.like) == ("this-machine", "rtx-4090")
     assert seen.usable_of(seen.gpu).value == 24000 * 2**20
     assert find_profile().gpu is None
+    assert room(seen) == seen.cpu_memory.usable_bytes.value + 24000 * 2**20  # servers use both
 
 
 @pytest.mark.usefixtures("card")

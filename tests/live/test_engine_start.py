@@ -131,9 +131,6 @@ def test_log_cannot_be_written(monkeypatch: pytest.MonkeyPatch, model: Path) -> 
         EmbeddedServer.start(InstancePlan("stubbed", "model", 1), model, model / "log")
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux", reason="the child asks for SIGIO on Linux alone; elsewhere it ends when the load does (README)"
-)
 def test_lifeline_does_not_need_the_interpreters_lock(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     install(monkeypatch, model.parent, "print('loading', flush=True); " + HOLD_THE_LOCK)
     plan = InstancePlan("stubbed", "model", 1)

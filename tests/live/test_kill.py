@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_lifeline import LIMIT_S, amid_load, running, wait_for_end
+from test_lifeline import LIMIT_S, running, wait_for_end
 
 from mmpredict.calibrate.measurement import read_measurements
 from mmpredict.live import engine_child
@@ -117,9 +117,7 @@ def assert_interrupted(command: Command, servers: list[int]) -> None:
     assert list((command.place / "temporary").iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "words", [pytest.param(LOADING_LINE, marks=amid_load, id="loading"), pytest.param(SERVING_LINE, id="serving")]
-)
+@pytest.mark.parametrize("words", [LOADING_LINE, SERVING_LINE], ids=["loading", "serving"])
 def test_killed(words: str, start: Callable[..., Command], tmp_path: Path) -> None:
     command = start("execute", "scenario.toml", "--output", "report")
     command.wait_until(lambda: command.logs_with(words) == len(MODELS))

@@ -38,12 +38,7 @@ def wait_for_end(pids: list[int]) -> float:
     return time.perf_counter() - start_s
 
 
-amid_load = pytest.mark.skipif(
-    sys.platform != "linux", reason="a server that loads ends with a parent that is killed on Linux alone (README)"
-)
-
-
-@pytest.mark.parametrize("phase", [pytest.param("loading", marks=amid_load), "generating"])
+@pytest.mark.parametrize("phase", ["loading", "generating"])
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_servers_end_with_their_parent(ending: signal.Signals, phase: str, small_model: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(PARENT), str(small_model), str(tmp_path), phase]

@@ -34,9 +34,6 @@ from mmpredict.simulation.plan import InstancePlan, Plan, Stage
 SMALL = "synthetic:smollm2-135m@q4_0"
 
 live = pytest.mark.live
-keeper_dies = pytest.mark.skipif(
-    sys.platform != "linux", reason="the kernel ends a program with its killed keeper on Linux alone (PR_SET_PDEATHSIG)"
-)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +140,7 @@ def stream_until_given_up(client: CompletionClient, begun: threading.Event) -> N
 
 
 @live
-@pytest.mark.parametrize("victim", ["program", pytest.param("keeper", marks=keeper_dies)])
+@pytest.mark.parametrize("victim", ["program", "keeper"])
 def test_a_program_that_is_killed_is_noticed_and_leaves_nothing(binary: BinaryServer, victim: str) -> None:
     os.kill(binary.pid if victim == "program" else binary._process.pid, signal.SIGKILL)
     assert wait_for_end([binary.pid]) < LIMIT_S
