@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING
 
 from mmpredict.advising import FINALISTS, Advice, Effort, advise_on, task_on
 from mmpredict.answers import Forecast, Validation
 from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.drift import at_time
 from mmpredict.cost.library import load_coefficients
 from mmpredict.costing import CalibratedCosting, Costing, RatedCosting
 from mmpredict.errors import DoesNotFitError, EngineMissingError, InputError, NotCalibratedError
@@ -50,6 +52,7 @@ def forecast(
     seed: int = 0,
     coefficients: Coefficients | None = None,
     progress: Progress | None = None,
+    now_s: float | None = None,
 ) -> Forecast:
     """Predict every strategy of a scenario and recommend one.
 
@@ -61,6 +64,7 @@ def forecast(
         seed: of the draws.
         coefficients: instead of the stored ones of the scenario's machine.
         progress: told which strategy is simulated.
+        now_s: when the runs are (Unix time), a recent calibration being surer of them; any hour when not given [s].
 
     Raises:
         InputError: the scenario cannot be used, or the machine's profile says too little.
@@ -74,7 +78,7 @@ def forecast(
     specs, workload, plans = question.specs(), question.workload(), _plans(question, profile, coefficients)
     # What is free changes from moment to moment and decides what fits; the records name what there is.
     capacity = profile.cpu_memory.capacity_bytes.value
-    costing, left_out = costing_of(profile, coefficients), dict[str, str]()
+    costing, left_out = costing_of(profile, coefficients, now_s), dict[str, str]()
     if isinstance(costing, RatedCosting) and costing.machine.machine.device is not None:
         plans, left_out = different_on_gpu(plans, costing.machine.machine.name)
     found: list[Prediction] = []
@@ -159,7 +163,7 @@ def validate(
     profile = _this_machine(question)
     if question.recovery.active:
         raise InputError("a prediction is held against what servers do by themselves: leave [recovery] out of what is validated")
-    expected = forecast(question, draws, seed, coefficients)
+    expected = forecast(question, draws, seed, coefficients, now_s=time())
     predictions = {prediction.strategy: prediction for prediction in expected.predictions}
 
     def done(run: Executed) -> None:
@@ -293,8 +297,8 @@ def _plans(question: Scenario, profile: HardwareProfile, coefficients: Coefficie
     return plans
 
 
-def costing_of(profile: HardwareProfile, coefficients: Coefficients | None = None) -> Costing:
-    """What is known of a machine: by these coefficients, by its own calibration, or by its rates.
+def costing_of(profile: HardwareProfile, coefficients: Coefficients | None = None, now_s: float | None = None) -> Costing:
+    """What is known of a machine, at any hour or at that time: by these coefficients, its own calibration, or its rates.
 
     Raises:
         NotCalibratedError: there is neither.
@@ -303,7 +307,8 @@ def costing_of(profile: HardwareProfile, coefficients: Coefficients | None = Non
     if coefficients is None and profile.name == THIS_MACHINE and profile.gpu is not None:
         return RatedCosting(profile, UncalibratedMachine(profile))
     try:
-        return CalibratedCosting(profile, coefficients or load_coefficients(profile, engine_build()))
+        own = coefficients or load_coefficients(profile, engine_build())
+        return CalibratedCosting(profile, own if now_s is None else at_time(own, now_s))
     except (NotCalibratedError, EngineMissingError) as error:
         try:
             return RatedCosting(profile, UncalibratedMachine(profile))

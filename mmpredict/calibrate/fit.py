@@ -10,14 +10,15 @@ import numpy as np
 
 from mmpredict.calibrate.fit_company import contention
 from mmpredict.calibrate.fit_steps import MASKED_CORE_S, LeftOut, fit_cache, fit_steps, leave_one_model_out, step_observations
-from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement, of_kind
-from mmpredict.calibrate.repeats import at_mean_pace, condition_of, drift_spread, duration_s
+from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement, measured_at_s, of_kind
+from mmpredict.calibrate.repeats import at_mean_pace, condition_of, duration_s, minutes_spread
 from mmpredict.calibrate.rest import rests
 from mmpredict.cost.coefficients import (
     Coefficients,
     LoadCoefficients,
     MemoryCoefficients,
 )
+from mmpredict.cost.drift import HOURS_SPREAD
 from mmpredict.cost.loading import load_features
 from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
@@ -26,8 +27,6 @@ from mmpredict.models.cache import CacheOptions
 from mmpredict.models.spec import ModelSpec
 
 MODEL_SPREAD_FLOOR = 0.05  # no fit is trusted closer than this from one model to another
-MINUTES_SPREAD = 0.05  # drift of a machine's speed over minutes, where there was only one round to see it in
-HOURS_SPREAD = 0.08  # from one calibration to another hour's: 4 to 7, 5 to 8, 12 to 16 % on three machines (docs/accuracy.md)
 LOAD_SPREAD_FLOOR = 0.05
 MEMORY_SPREAD_FLOOR = 0.02
 NORMAL_QUARTILE = 0.6745  # median absolute value of the standard normal distribution
@@ -67,6 +66,7 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
         engine=str(header["engine"]),
         cores=int(header["cores"]),
         measured_on=str(header["measured_on"]),
+        measured_at_s=measured_at_s(rows),
         measurements=len(rows),
         models=tuple(sorted({row.model for row in rows})),
         steps=steps,
@@ -93,10 +93,8 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
 def _machine_spread(rows: Sequence[Measurement]) -> float:
     """Spread of a run's speed: over minutes, as far as rounds were apart, and the mean over them is off by a part of that itself;
     and over hours, which a calibration cannot see."""
-    spread = drift_spread(rows)
     rounds = 1 + max((int(row.number(ROUND)) for row in rows if ROUND in row.values), default=0)
-    minutes = MINUTES_SPREAD if spread is None else spread * math.sqrt(1 + 1 / rounds)
-    return math.hypot(HOURS_SPREAD, minutes)
+    return math.hypot(HOURS_SPREAD, minutes_spread(rows) * math.sqrt(1 + 1 / rounds))
 
 
 def _require_kinds(rows: Sequence[Measurement], cores: int) -> None:

@@ -23,9 +23,9 @@ from mmpredict.calibrate.measurement import MASKED_CELLS, Measurement
 from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, Condition, capped_mean, condition_of
 from mmpredict.cost.chunks import TILED_TYPES
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
+from mmpredict.cost.matrices import EXPERTS
 from mmpredict.cost.piece import PromptPiece
 from mmpredict.cost.step import (
-    EXPERTS,
     StepCost,
     StepFeatures,
     batch_features,
@@ -67,12 +67,13 @@ _COLUMNS = {
     "written_s": "written",
     "masked_decode_s": "masked_decode",
     "masked_prefill_s": "masked_prefill",
-    "row_s": "rows",
+    "again_s": "again",
+    "single_row_s": "single_rows",
     "cell_row_s": "cell_rows",
 }
 """Coefficient → the feature that it is the price of."""
 _TERMS = tuple(_COLUMNS)
-_FAR_TERMS = ("row_s", "cell_row_s")  # prices of what comes from memory
+_FAR_TERMS = ("single_row_s", "cell_row_s")  # prices of what comes from memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +175,19 @@ class LeftOut:
 def leave_one_model_out(observations: Sequence[StepObservation], cache_bytes: float) -> dict[str, list[LeftOut]]:
     """Errors of models that a fit has not seen, by phase.
 
-    A measurement counts only where the other models were measured in its weight types and numbers of tokens.
+    A measurement counts only where the other models were measured in its weight types and numbers of tokens, and tell what memory
+    and rows of these types cost.
     """
     found: dict[str, list[LeftOut]] = {"prefill": [], "decode": []}
+    whole = _Layout.of(observations, cache_bytes)
     for model in sorted({observation.model for observation in observations}):
         rest = [observation for observation in observations if observation.model != model]
         if len(rest) < len(_TERMS):
             continue
         layout = _Layout.of(rest, cache_bytes)
-        own = [observation for observation in observations if observation.model == model and layout.covers(observation.features)]
+        own = [
+            observation for observation in observations if observation.model == model and layout.covers(observation.features, whole)
+        ]
         if not own:
             continue
         solution = layout.solve(rest)
@@ -197,11 +202,13 @@ def leave_one_model_out(observations: Sequence[StepObservation], cache_bytes: fl
 class _Layout:
     """Which column of the design matrix belongs to which coefficient, for one candidate of the cache's size.
 
-    Columns: ``_TERMS``, then the knots of each kernel, then what memory costs more, for each type of ``sized``.
+    Columns: ``_TERMS``, then the knots of each kernel, then what memory costs more, for each type of ``sized``, and what a row
+    from there costs, for each type of ``tiled``.
     """
 
     knots: dict[str, tuple[int, ...]]
     sized: tuple[str, ...]
+    tiled: tuple[str, ...]
     cache_bytes: float
 
     @classmethod
@@ -212,11 +219,11 @@ class _Layout:
             for weight_type, tokens in observation.features.weights:
                 seen.setdefault(weight_type, set()).add(min(tokens, SATURATED_TOKENS))
         knots = {weight_type: tuple(sorted(seen[weight_type])) for weight_type in sorted(seen)}
-        return cls(knots, _sized(observations, cache_bytes), cache_bytes)
+        return cls(knots, _sized(observations, cache_bytes), _tiled(observations), cache_bytes)
 
     @property
     def width(self) -> int:
-        return len(_TERMS) + sum(len(knots) for knots in self.knots.values()) + len(self.sized)
+        return len(_TERMS) + sum(len(knots) for knots in self.knots.values()) + len(self.sized) + len(self.tiled)
 
     def solve(self, observations: Sequence[StepObservation], durations_s: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Coefficients by relative non-negative least squares, optionally for other durations than the observed ones.
@@ -241,9 +248,13 @@ class _Layout:
         durations_s = np.array([observation.duration_s for observation in observations])
         return self._solve(observations, durations_s, np.ones(len(observations)))[1]
 
-    def covers(self, features: StepFeatures) -> bool:
-        """Whether there is a coefficient for everything."""
-        return all(min(tokens, SATURATED_TOKENS) in self.knots.get(weight_type, ()) for weight_type, tokens in features.weights)
+    def covers(self, features: StepFeatures, whole: _Layout) -> bool:
+        """Whether there is a coefficient for everything that there is one for with all models."""
+        apart = set(whole.sized) - set(self.sized) | set(whole.tiled) - set(self.tiled)
+        return all(
+            min(tokens, SATURATED_TOKENS) in self.knots.get(weight_type, ()) and weight_type.removesuffix(EXPERTS) not in apart
+            for weight_type, tokens in features.weights
+        )
 
     def leverages(
         self, solution: NDArray[np.float64], seen: Sequence[StepObservation], others: Sequence[StepObservation]
@@ -309,6 +320,9 @@ class _Layout:
         for (used, _), weights in features.weights.items():
             if (base := used.removesuffix(EXPERTS)) in self.sized:
                 row[start + self.sized.index(base)] += weights * far
+        for name, rows in features.tiled_rows.items():
+            if name in self.tiled:
+                row[start + len(self.sized) + self.tiled.index(name)] += rows * far
         return row
 
     def coefficients(self, best: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> StepCoefficients:
@@ -324,9 +338,11 @@ class _Layout:
             )
             start += len(knots)
         terms: dict[str, Any] = dict(zip(_TERMS, map(float, best[: len(_TERMS)]), strict=True))
+        rows = start + len(self.sized)
         return StepCoefficients(
             kernels=kernels,
-            far_s=dict(zip(self.sized, map(float, best[start:]), strict=True)),
+            far_s=dict(zip(self.sized, map(float, best[start:rows]), strict=True)),
+            row_s=dict(zip(self.tiled, map(float, best[rows:]), strict=True)),
             cache_bytes=self.cache_bytes,
             **terms,
         )
@@ -339,3 +355,12 @@ def _sized(observations: Sequence[StepObservation], cache_bytes: float) -> tuple
         for weight_type, _ in observation.features.weights:
             shares.setdefault(weight_type.removesuffix(EXPERTS), []).append(far_share(observation.features.pass_bytes, cache_bytes))
     return tuple(name for name, found in sorted(shares.items()) if max(found) - min(found) >= DIFFERENT_FAR)
+
+
+def _tiled(observations: Sequence[StepObservation]) -> tuple[str, ...]:
+    """Weight types read in tiles of which several models were measured: of one alone, rows are in proportion to weights."""
+    models: dict[str, set[str]] = {}
+    for observation in observations:
+        for weight_type in observation.features.tiled_rows:
+            models.setdefault(weight_type, set()).add(observation.model)
+    return tuple(name for name, found in sorted(models.items()) if len(found) > 1)

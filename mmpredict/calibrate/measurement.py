@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
+from time import time
 from types import TracebackType
 from typing import IO, Any, Literal, get_args
 
@@ -18,6 +20,8 @@ MASKED_CELLS = "masked_cells"
 """Value of ``prefill`` and ``decode``: cells of other sequences in the same cache that each token passed over [tokens]."""
 ROUND = "round"
 """Value of every measurement: the round of the calibration, from 0 [1]."""
+AT_S = "at_s"
+"""Value of every measurement since 2026-11-28: when it was made (Unix time) [s]."""
 HEADER_KEYS = ("machine", "engine", "cores", "measured_on")
 FINISHED = "finished"  # key of the lines that say what was done
 MAX_FILE_BYTES = 256_000_000
@@ -187,6 +191,17 @@ def _measurement(data: dict[str, Any]) -> Measurement:
     if data["kind"] not in KINDS:
         raise ValueError(f"kind {data['kind']!r} is none of {', '.join(KINDS)}")
     return Measurement(data["kind"], str(data["model"]), int(data["threads"]), data["spincount"], dict(data["values"]))
+
+
+def made_now(row: Measurement, **values: float) -> Measurement:
+    """A measurement with its time, and further values."""
+    return replace(row, values={**row.values, **values, AT_S: round(time())})
+
+
+def measured_at_s(rows: Iterable[Measurement]) -> float | None:
+    """When prompts and decode steps were measured, in the mean (Unix time) [s]; None where measurements do not say it."""
+    times = [row.number(AT_S) for row in rows if row.kind in ("prefill", "decode") and AT_S in row.values]
+    return fmean(times) if times else None
 
 
 def of_kind(rows: Iterable[Measurement], kind: Kind) -> list[Measurement]:

@@ -1,7 +1,8 @@
 """Measuring the machine's pace: a few servers of its calibration again, in seconds, against what they took then.
 
 For each phase and number of threads the pace is the median of the ratios now ÷ then. It is drawn towards 1 as far as the
-measurement itself is unsure, with the spread of the hours as prior: the posterior mean of a normal distribution of logarithms.
+measurement itself is unsure, with the drift since the calibration as prior (``cost.drift``): the posterior mean of a normal
+distribution of logarithms.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpredict.calibrate.fit import HOURS_SPREAD, MANY_MASKED, MINUTES_SPREAD
-from mmpredict.calibrate.measurement import MASKED_CELLS, Measurement, MeasurementLog, of_kind
+from mmpredict.calibrate.fit import MANY_MASKED
+from mmpredict.calibrate.measurement import MASKED_CELLS, Measurement, MeasurementLog, made_now, measured_at_s, of_kind
 from mmpredict.calibrate.measuring import Measuring, short_name
 from mmpredict.calibrate.protocol import NARROW, WIDE, Protocol
-from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, MEDIAN_OF_MEAN, capped_mean, condition_of, drift_spread, duration_s
+from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, MEDIAN_OF_MEAN, capped_mean, condition_of, duration_s, minutes_spread
 from mmpredict.calibrate.rest import rests
 from mmpredict.calibrate.run import Progress
 from mmpredict.cost.coefficients import Coefficients, Pace
 from mmpredict.cost.draw import REST_LOG_SPREAD
+from mmpredict.cost.drift import HOURS_SPREAD, hours_spread
 from mmpredict.cost.pace import with_pace
 from mmpredict.errors import InputError
 from mmpredict.models.resolve import materialize
@@ -82,7 +84,7 @@ def measure_pace(
         progress(f"{short_name(name)}, {threads} of {cores} threads", number / len(starts))
         instance = InstancePlan(name, name, threads)
         for row in measuring.steps(specs[name], instance, LENGTHS, SEQUENCES, ()):
-            log.add(row)
+            log.add(made_now(row))
     progress("done", 1.0)
 
 
@@ -108,9 +110,10 @@ def pace_of(then: Sequence[Measurement], now: Sequence[Measurement], coefficient
         raise InputError(
             "too few of the calibration's measurements could be made again to tell a pace; run: mmpredict calibrate run"
         )
-    minutes = drift_spread(then)
-    minutes = MINUTES_SPREAD if minutes is None else minutes
-    means = {key: _posterior(values, minutes) for key, values in told.items()}
+    minutes = minutes_spread(then)
+    begin_s, end_s = measured_at_s(then), measured_at_s(now)
+    drift = HOURS_SPREAD if begin_s is None or end_s is None else hours_spread(end_s - begin_s)
+    means = {key: _posterior(values, minutes, drift) for key, values in told.items()}
     loads = _loads(then, now)
     own = with_pace(coefficients, None)
     unsure = max(spread for _, spread in means.values())
@@ -118,7 +121,7 @@ def pace_of(then: Sequence[Measurement], now: Sequence[Measurement], coefficient
         measured_at=measured_at,
         prefill={threads: math.exp(mean) for (kind, threads), (mean, _) in means.items() if kind == "prefill"},
         decode={threads: math.exp(mean) for (kind, threads), (mean, _) in means.items() if kind == "decode"},
-        load=math.exp(_posterior(loads, minutes)[0]) if len(loads) >= LEAST_FIGURES else 1.0,
+        load=math.exp(_posterior(loads, minutes, drift)[0]) if len(loads) >= LEAST_FIGURES else 1.0,
         rest=_rest(of_kind(now, "rest"), own),
         figures=sum(map(len, told.values())),
         log_spread=math.hypot(unsure, minutes),
@@ -126,16 +129,17 @@ def pace_of(then: Sequence[Measurement], now: Sequence[Measurement], coefficient
     )
 
 
-def _posterior(logs: Sequence[float], minutes: float) -> tuple[float, float]:
-    """Mean and spread of what ratios have in common: their median, with the spread of hours as prior.
+def _posterior(logs: Sequence[float], minutes: float, drift: float) -> tuple[float, float]:
+    """Mean and spread of what ratios have in common: their median, with the drift since the calibration as prior.
 
     All figures of a moment share its drift (``minutes``), so that their number alone does not make them sure.
     """
     middle = float(np.median(logs))
     deviation = DEVIATION_OF_MEDIAN * float(np.median(np.abs(np.array(logs) - middle)))
     variance = (MEDIAN_OF_MEAN * deviation) ** 2 / len(logs) + minutes**2
-    prior = HOURS_SPREAD**2
-    return middle * prior / (prior + variance), math.sqrt(prior * variance / (prior + variance))
+    prior = drift**2
+    weight = prior / (prior + variance) if prior else 0.0
+    return weight * middle, math.sqrt(weight * variance)
 
 
 def _rest(now: Sequence[Measurement], own: Coefficients) -> float:

@@ -23,6 +23,7 @@ MASKED_STEP = 100  # numbers of masked cells that differ by less belong to repea
 DEPTH_STEP = 64  # likewise: sequences do not begin at the same step in every repeat [tokens]
 OUTLIER = 1.5  # a step that a neighbour delays is part of what runs take, a stall of the whole machine is not [1]
 POLISHES = 10  # after which the paces of rounds and conditions have settled [1]
+MINUTES_SPREAD = 0.05  # drift of a machine's speed over minutes, where there was only one round to see it in
 UNSETTLED_FRAC = 0.1  # part of a server's conditions that may stay unsettled: a machine with neighbours never settles all [1]
 
 Server = tuple[str, int, int | None]
@@ -95,6 +96,18 @@ def drift_spread(rows: Iterable[Measurement]) -> float | None:
         rounds[number + 1] - shift for rounds in drifts(rows).values() for number, shift in rounds.items() if number + 1 in rounds
     ]
     return float(np.quantile(np.abs(changes), 0.8)) / NORMAL_80 / math.sqrt(2.0) if changes else None
+
+
+def minutes_spread(rows: Sequence[Measurement]) -> float:
+    """Spread of a machine's speed over minutes, as far as rounds can tell it: standard deviation of the logarithm.
+
+    All servers of a round share its drift, so three rounds show two changes. What is assumed without any counts as one more.
+    """
+    seen = drift_spread(rows)
+    if seen is None:
+        return MINUTES_SPREAD
+    changes = max(int(row.number(ROUND)) for row in rows if ROUND in row.values)
+    return math.sqrt((changes * seen**2 + MINUTES_SPREAD**2) / (changes + 1))
 
 
 def at_mean_pace(rows: Sequence[Measurement]) -> list[Measurement]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from mmpredict.calibrate.measurement import ROUND, Measurement, MeasurementLog, read_measurements
+from mmpredict.calibrate.measurement import ROUND, Measurement, MeasurementLog, made_now, read_measurements
 from mmpredict.calibrate.measuring import Measuring
 from mmpredict.calibrate.protocol import Protocol
 from mmpredict.calibrate.repeats import unsettled
@@ -127,6 +126,6 @@ class Calibration:
                 report(key, _WRITING_FRAC + (1 - _WRITING_FRAC) * min(1.0, done_s / usual_s))
                 if key not in log.done:
                     for row in task.measure():
-                        log.add(replace(row, values={**row.values, ROUND: first + number}))
+                        log.add(made_now(row, **{ROUND: first + number}))
                     log.finish(key)
                 done_s += task.guess_s

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from mmpredict.cli.console import progress_bars, remark, show_check, warn_if_busy
@@ -99,6 +100,7 @@ def validate_scenarios(as_json: bool, output: Path | None, options: ScenariosOpt
 
 def _begun(output: Path | None, options: ScenariosOptions) -> tuple[Path, RawRuns, Coefficients]:
     """A new raw file: what is to be run on this machine."""
+    from mmpredict.cost.drift import at_time
     from mmpredict.cost.library import load_coefficients, machine_key
     from mmpredict.hardware.library import find_profile
     from mmpredict.live.embedded import engine_build, require_engine
@@ -108,7 +110,8 @@ def _begun(output: Path | None, options: ScenariosOptions) -> tuple[Path, RawRun
 
     require_engine()
     profile = find_profile()
-    own = load_coefficients(profile, engine_build())
+    now_s = time()
+    own = at_time(load_coefficients(profile, engine_build()), now_s)
     count = options.count or (scenario_cases.QUICK_COUNT if options.quick else scenario_cases.COUNT)
     cases = scenario_cases.scenario_cases(own, options.seed, count)
     if not options.quick:
@@ -116,7 +119,7 @@ def _begun(output: Path | None, options: ScenariosOptions) -> tuple[Path, RawRun
     memory_bytes = profile.cpu_memory.usable_bytes.value
     scenario_cases.check_cases(cases, memory_bytes)
     repeats = scenario_cases.QUICK_REPEATS if options.quick else scenario_cases.REPEATS
-    header = Header(machine_key(profile), own.engine, memory_bytes, options.seed, repeats, own.pace)
+    header = Header(machine_key(profile), own.engine, memory_bytes, options.seed, repeats, own.pace, now_s)
     path = free_path(output or data_directory() / "validation", f"scenarios-{date.today().isoformat()}")
     return path, begin(path, header, cases), own
 
@@ -124,7 +127,6 @@ def _begun(output: Path | None, options: ScenariosOptions) -> tuple[Path, RawRun
 def _resumed(path: Path) -> tuple[Path, RawRuns, Coefficients]:
     """A raw file of this machine that is gone on with."""
     from mmpredict.cost.library import load_coefficients, machine_key
-    from mmpredict.cost.pace import with_pace
     from mmpredict.hardware.library import find_profile
     from mmpredict.live.embedded import engine_build, require_engine
     from mmpredict.validation.raw_runs import cut_off, read_raw
@@ -135,7 +137,7 @@ def _resumed(path: Path) -> tuple[Path, RawRuns, Coefficients]:
     here, there = (machine_key(profile), engine), (raw.header.machine, raw.header.engine)
     if here != there:
         raise InputError(f"{path} was begun on {' with '.join(there)}, this is {' with '.join(here)}; read it with --from")
-    own = with_pace(load_coefficients(profile, engine), raw.header.pace)
+    own = raw.header.known(load_coefficients(profile, engine))
     cut_off(path, raw)
     return path, raw, own
 
@@ -148,10 +150,9 @@ def _coefficients_of(raw: RawRuns) -> Coefficients:
     """
     from mmpredict.cost.coefficients import read_coefficients
     from mmpredict.cost.library import coefficients_path
-    from mmpredict.cost.pace import with_pace
     from mmpredict.errors import NotCalibratedError
 
     path = coefficients_path(raw.header.machine, raw.header.engine)
     if not path.exists():
         raise NotCalibratedError(f"no calibration of {raw.header.machine} with {raw.header.engine}; copy it to {path}")
-    return with_pace(read_coefficients(path), raw.header.pace)
+    return raw.header.known(read_coefficients(path))

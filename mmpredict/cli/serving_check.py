@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from datetime import date
 from pathlib import Path
+from time import time
 
 from mmpredict.cli.console import progress_bars, show_check, warn_if_busy
 from mmpredict.cli.recording import remember
@@ -20,6 +21,7 @@ def validate_serving(as_json: bool, output: Path | None, quick: bool, out_of_tol
         NotCalibratedError: this machine has not been calibrated.
         EngineError: a server could not be started or used.
     """
+    from mmpredict.cost.drift import at_time
     from mmpredict.cost.library import load_coefficients
     from mmpredict.hardware.library import find_profile
     from mmpredict.live.embedded import engine_build, require_engine
@@ -31,7 +33,7 @@ def validate_serving(as_json: bool, output: Path | None, quick: bool, out_of_tol
 
     require_engine()
     profile = find_profile()
-    own = load_coefficients(profile, engine_build())
+    own = at_time(load_coefficients(profile, engine_build()), time())
     cases = serving_cases(own, serving_specs(), quick)
     raw_path = (output or data_directory() / "validation") / f"serving-{date.today().isoformat()}.jsonl"
     warn_if_busy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from datetime import date
 from pathlib import Path
+from time import time
 
 from mmpredict.cli.console import progress_bars, show_check, warn_if_busy
 from mmpredict.cli.recording import remember
@@ -19,6 +20,7 @@ def validate_speed(as_json: bool, output: Path | None, quick: bool, out_of_toler
         NotCalibratedError: this machine has not been calibrated.
         EngineError: a server could not be started or used.
     """
+    from mmpredict.cost.drift import at_time
     from mmpredict.cost.library import load_coefficients
     from mmpredict.hardware.library import find_profile
     from mmpredict.live.embedded import engine_build, require_engine
@@ -30,7 +32,7 @@ def validate_speed(as_json: bool, output: Path | None, quick: bool, out_of_toler
     from mmpredict.validation.speed import QUICK_MODELS, run_checks, speed_models
 
     require_engine()
-    own = load_coefficients(find_profile(), engine_build())
+    own = at_time(load_coefficients(find_profile(), engine_build()), time())
     models = speed_models()[: QUICK_MODELS if quick else None]
     raw_path = (output or data_directory() / "validation") / f"speed-{date.today().isoformat()}.jsonl"
     warn_if_busy()

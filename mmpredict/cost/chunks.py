@@ -24,6 +24,14 @@ COPIED_TYPES = frozenset({"q4_0", "q4_k", "iq4_nl", "mxfp4"})
 (``ggml/src/ggml-cpu/repack.cpp``)."""
 
 
+GROUP = 4
+"""Tokens that kernels of these types take together; those that are left over go through the matrix once more each
+(``repack.cpp``, ``forward_mul_mat_one_chunk``)."""
+
+SECOND_LEVEL_BYTES = 2e6
+"""What a core's own cache holds of a chunk until the next token goes through it [bytes]: 1 to 2 MB in processors since 2021."""
+
+
 def busiest_share(rows: int, tokens: int, threads: int, weight_type: str) -> float:
     """Rows of the busiest thread ÷ those of an even division [1].
 
@@ -42,3 +50,20 @@ def busiest_share(rows: int, tokens: int, threads: int, weight_type: str) -> flo
     turns, beyond = divmod(chunks - 1, threads)  # the last chunk may be a smaller one
     own = turns * size + (rows - (chunks - 1) * size if beyond == 0 else size)
     return own * threads / rows
+
+
+def times_again(rows: int, row_bytes: float, tokens: int, threads: int) -> int:
+    """How often a matrix of ``COPIED_TYPES`` is read again, from beyond a core's own cache, for tokens left over from fours [1].
+
+    A single thread's chunk is the whole matrix, several have ``LEAST_CHUNKS`` each.
+
+    Args:
+        rows: of the matrix [1].
+        row_bytes: of its weights [bytes].
+        tokens: that are multiplied with it at once [1].
+        threads: worker threads [1].
+    """
+    chunks = 1 if threads == 1 else LEAST_CHUNKS * threads
+    if rows * row_bytes / chunks <= SECOND_LEVEL_BYTES:
+        return 0
+    return (tokens >= GROUP) + tokens % GROUP - 1

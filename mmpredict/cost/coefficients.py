@@ -5,6 +5,7 @@ A coefficient belongs to (machine, engine build): a build for other instruction 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mmpredict.errors import FileFormatError, InputError
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 MAX_FILE_BYTES = 16_000_000
 
 _ByPhase = TypeVar("_ByPhase", bound=Mapping[str, object])
@@ -78,7 +79,9 @@ class StepCoefficients(_Frozen):
         written_s: per number that an operation writes for the next one [s].
         masked_decode_s, masked_prefill_s: per cell of other sequences in the same cache and attention head, which a token passes
             over [s].
-        row_s: per row of a matrix that a pass of several tokens reads in tiles [s].
+        again_s: per weight that is read once more for tokens left over from groups of four [s].
+        single_row_s: per row of a matrix from memory that one token is multiplied with, beside its weights [s].
+        row_s: weight type → per row of a matrix from memory that a pass of several tokens reads in tiles [s].
         cell_row_s: per head's keys or values of a cell that decoding reads from memory, far from those of the next cell [s].
         far_s: weight type → per weight that comes from memory, besides what it costs in a cache [s].
         cache_bytes: weights that the processor's caches hold from one step to the next [bytes].
@@ -97,7 +100,9 @@ class StepCoefficients(_Frozen):
     written_s: float = Field(default=0.0, ge=0)
     masked_decode_s: float = Field(default=0.0, ge=0)
     masked_prefill_s: float = Field(default=0.0, ge=0)
-    row_s: float = Field(default=0.0, ge=0)
+    again_s: float = Field(default=0.0, ge=0)
+    single_row_s: float = Field(default=0.0, ge=0)
+    row_s: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     cell_row_s: float = Field(default=0.0, ge=0)
     far_s: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     cache_bytes: float = Field(ge=0)
@@ -236,13 +241,14 @@ class Coefficients(_Frozen):
         machine, engine: whose they are.
         cores: cores of the machine [1].
         measured_on: date of the measurements (ISO).
+        measured_at_s: when they were made, in the mean (Unix time) [s]; none where they do not say it.
         measurements: raw rows behind the fit [1].
         models: models that were measured.
         steps: number of threads → step coefficients.
         yielding_price: time with a yielding waiting rule ÷ time with the default one, alone; by ``prefill`` and ``decode``.
         request_s: client and HTTP time per request [s].
         rests: lengths of pauses, and what the first batch after each takes longer (``StepPrices.rests``) [s]; none if not measured.
-        machine_log_spread: drift of the whole machine's speed between runs.
+        machine_log_spread: drift of the whole machine's speed from the calibration to any other hour (``cost.drift``).
         model_log_spread: error from one model to another, by ``prefill`` and ``decode``.
         errors: what the fit leaves, for people: metric → fraction.
         correction: what real runs changed in it since; all other numbers have it in them already.
@@ -254,6 +260,7 @@ class Coefficients(_Frozen):
     engine: str
     cores: int = Field(ge=1)
     measured_on: str
+    measured_at_s: float | None = None
     measurements: int = Field(ge=0)
     models: tuple[str, ...]
     steps: dict[Annotated[int, Field(ge=1)], StepCoefficients] = Field(min_length=1)
@@ -280,13 +287,25 @@ def read_coefficients(path: Path) -> Coefficients:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise FileFormatError(f"{path} is larger than {MAX_FILE_BYTES} bytes; it is no coefficient file")
-        coefficients = Coefficients.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
+        _require_version(text, path)
+        return Coefficients.model_validate_json(text)
     except OSError as error:
         raise InputError(f"cannot read coefficients {path}: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise FileFormatError(f"{path} is no coefficient file: {where or 'document'}: {first['msg']}; calibrate again") from error
-    if coefficients.schema_version != SCHEMA_VERSION:
-        raise FileFormatError(f"{path} has schema version {coefficients.schema_version}, this is {SCHEMA_VERSION}; calibrate again")
-    return coefficients
+
+
+def _require_version(text: bytes, path: Path) -> None:
+    """Before the content: what another version holds would be called damaged."""
+    try:
+        version = json.loads(text).get("schema_version", SCHEMA_VERSION)
+    except (ValueError, AttributeError):
+        return  # no document: that is said elsewhere
+    if version != SCHEMA_VERSION:
+        raise FileFormatError(
+            f"{path} has schema version {version}, this is {SCHEMA_VERSION}; calibrate again, or fit the measurements again: "
+            "mmpredict calibrate fit FILE"
+        )

@@ -10,7 +10,9 @@ A step evaluates ``n`` tokens (one per decoding sequence plus a piece of prompts
       + cell_byte_s · cache                         keys and values that decoding sequences read
       + written_s · tokens · numbers                 what operations write for each other: norms, positions, activations, sums
       + masked_s · tokens · cells · heads            cells of other sequences in the same cache, which attention passes over
-      + row_s · f · rows                             rows of matrices that kernels for several tokens read in tiles
+      + again_s · W_again                            matrices read again for tokens left over from groups of four
+      + single_row_s · f · single rows               rows of matrices that one token is multiplied with, one row after the other
+      + Σ_types  row_s_type · f · rows               rows of matrices that kernels for several tokens read in tiles
       + cell_row_s · f · cell rows                   keys and values of one head that lie far from those of the next cell
 
     k_type(n) = c_type(n) + f · far_type,   f = 1 − exp(−f · B / cache)
@@ -27,25 +29,22 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from mmpredict.cost.chunks import COPIED_TYPES, TILED_TYPES, busiest_share
+from mmpredict.cost.chunks import COPIED_TYPES, GROUP
 from mmpredict.cost.coefficients import Kernel, StepCoefficients
+from mmpredict.cost.matrices import EXPERTS, MatrixWork
 from mmpredict.cost.piece import PromptPiece, cells_seen
 from mmpredict.cost.rates.attention import AttentionLayers, attention_layers
 from mmpredict.cost.rates.operations import written_numbers
 from mmpredict.models.cache import WITHOUT_CACHE
 from mmpredict.models.quantization.weight_types import weight_type
-from mmpredict.models.spec import MatrixGroup, ModelSpec
-
-EXPERTS = "/experts"
-"""What follows the type of weights in the name of their kernel where they belong to experts, which are multiplied otherwise."""
+from mmpredict.models.spec import ModelSpec
 
 GROUPED_TYPES = COPIED_TYPES | {"q8_0", "q5_0"}
-GROUP = 4
-"""Tokens that kernels of these types take together; those that are left over go through the matrix once more (``sgemm.cpp``,
-``mnpack``; ``repack.cpp``, ``forward_mul_mat``): five sequences of Q8_0 take longer than six, seven longer than eight."""
+"""Types whose kernels take ``GROUP`` tokens together; those that are left over go through the matrix once more (``sgemm.cpp``,
+``mnpack``; ``repack.cpp``): five sequences of Q8_0 take longer than six, seven longer than eight."""
 
 FAR_STEPS = 12  # of Newton's method, which starts at all and needs most where a pass is hardly longer than the caches
 
@@ -70,9 +69,7 @@ class StepFeatures:
         cell_bytes: keys and values that decoding reads [bytes].
         written: numbers that operations write for each other, of all tokens [1].
         masked_decode, masked_prefill: cells of other sequences that tokens pass over, times attention's heads, of all tokens [1].
-        weights: (weight type, tokens of the step) → weights evaluated, as if every thread had as many as the busiest [1]; those
-            of experts have a type of their own.
-        rows: of matrices that are read in tiles (``TILED_TYPES``) [1].
+        weights, again, single_rows, tiled_rows: see ``MatrixWork``.
         cell_rows: keys and values of one head in one cell that decoding reads, where they are ``FAR_CELL_BYTES`` apart [1].
     """
 
@@ -88,7 +85,9 @@ class StepFeatures:
     weights: dict[tuple[str, int], float]
     masked_decode: float = 0.0
     masked_prefill: float = 0.0
-    rows: float = 0.0
+    again: float = 0.0
+    single_rows: float = 0.0
+    tiled_rows: dict[str, float] = field(default_factory=dict)
     cell_rows: float = 0.0
 
 
@@ -127,54 +126,6 @@ def cell_rows(spec: ModelSpec, first_depth: float, tokens: float) -> float:
     return sum(far_cell_rows(layers) * layers.cells(first_depth, tokens) for layers in attention_layers(spec.shape))
 
 
-def _passed(spec: ModelSpec, tokens: int, sampled: int) -> Iterator[tuple[MatrixGroup, int, float, float]]:
-    """Matrices that tokens pass: the group, how many tokens each matrix sees, the weights and the rows that are touched [1].
-
-    Only sampled tokens pass what is final (``ModelSpec.is_final``).
-    """
-    for group in spec.main_groups:
-        early = group.weights - group.final_weights, group.rows - group.final_rows
-        for count, (weights, rows) in ((tokens, early), (sampled, (group.final_weights, group.final_rows))):
-            if not (count and weights):
-                continue
-            touched = spec.expert_coverage(count) if group.experts else 1.0
-            seen = max(1, round(count * spec.expert_coverage(1) / touched)) if group.experts else count
-            yield group, seen, touched * weights, touched * rows
-
-
-def step_weights(
-    spec: ModelSpec, tokens: int, sampled: int, threads: int, into: dict[tuple[str, int], float], times: float = 1.0
-) -> None:
-    """Add the matrix work of ``times`` equal steps to ``into`` (see ``StepFeatures.weights``).
-
-    Of a mixture of experts a batch touches some (``ModelSpec.expert_coverage``), each with its share of the n · k assignments.
-    """
-    for group, seen, weights, _ in _passed(spec, tokens, sampled):
-        key = (group.type.name + EXPERTS if group.experts else group.type.name, seen)
-        into[key] = into.get(key, 0.0) + times * weights * _unevenness(group, seen, threads)
-    output = spec.output_matrix
-    if sampled and output:
-        name = output.type.name
-        own = times * output.weights * busiest_share(output.rows, sampled, threads, name)
-        into[name, sampled] = into.get((name, sampled), 0.0) + own
-
-
-def _unevenness(group: MatrixGroup, tokens: int, threads: int) -> float:
-    """``busiest_share`` of matrices of one type, in the mean of their weights [1]."""
-    name = group.type.name
-    return sum(weights * busiest_share(rows, tokens, threads, name) for rows, weights in group.heights) / group.weights
-
-
-def tiled_rows(spec: ModelSpec, tokens: int, sampled: int) -> float:
-    """Rows that a pass of several tokens reads in tiles [1]."""
-    passed = _passed(spec, tokens, sampled)
-    rows = sum(touched for group, seen, _, touched in passed if seen > 1 and group.type.name in TILED_TYPES)
-    output = spec.output_matrix
-    if output and sampled > 1 and output.type.name in TILED_TYPES:
-        rows += output.rows
-    return rows
-
-
 def batch_features(
     spec: ModelSpec, depths: Sequence[float], pieces: Sequence[PromptPiece], ubatch_tokens: int, threads: int = 1
 ) -> StepFeatures:
@@ -184,14 +135,11 @@ def batch_features(
     """
     total = len(depths) + sum(piece.tokens for piece in pieces)
     sampled = len(depths) + sum(piece.last for piece in pieces)
-    weights: dict[tuple[str, int], float] = {}
+    work = MatrixWork()
     passes = -(-total // ubatch_tokens)
-    rows = 0.0
     for number in range(passes):
         tokens = min(ubatch_tokens, total - number * ubatch_tokens)
-        wanted = sampled if number == passes - 1 else 0
-        step_weights(spec, tokens, wanted, threads, weights)
-        rows += tiled_rows(spec, tokens, wanted)
+        work.add_pass(spec, tokens, sampled if number == passes - 1 else 0, threads)
     return StepFeatures(
         layers=passes * spec.shape.n_trunk_layers,
         pass_bytes=spec.pass_bytes(min(total, ubatch_tokens)),
@@ -203,16 +151,18 @@ def batch_features(
         cell_bytes=sum(cell_bytes(spec, depth, 1) for depth in depths),
         cell_rows=sum(cell_rows(spec, depth, 1) for depth in depths),
         written=float(total * written_numbers(spec.shape)),
-        weights=weights,
-        rows=rows,
+        weights=work.weights,
+        again=work.again,
+        single_rows=work.single_rows,
+        tiled_rows=work.tiled_rows,
     )
 
 
 def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int, threads: int = 1) -> StepFeatures:
     """``steps`` decode steps of sequences at the given depths, every sequence growing by one token a step, by so many threads."""
-    weights: dict[tuple[str, int], float] = {}
     count = len(depths)
-    step_weights(spec, count, count, threads, weights, times=steps)
+    work = MatrixWork()
+    work.add_pass(spec, count, count, threads, steps)
     macs = sum(attention_macs(spec, depth, steps) for depth in depths)
     return StepFeatures(
         layers=steps * spec.shape.n_trunk_layers,
@@ -225,8 +175,10 @@ def decode_features(spec: ModelSpec, depths: Sequence[float], steps: int, thread
         cell_bytes=sum(cell_bytes(spec, depth, steps) for depth in depths),
         cell_rows=sum(cell_rows(spec, depth, steps) for depth in depths),
         written=float(steps * count * written_numbers(spec.shape)),
-        weights=weights,
-        rows=steps * tiled_rows(spec, count, count),
+        weights=work.weights,
+        again=work.again,
+        single_rows=work.single_rows,
+        tiled_rows=work.tiled_rows,
     )
 
 
@@ -325,7 +277,9 @@ class StepCost:
             + own.written_s * features.written
             + own.masked_decode_s * features.masked_decode
             + own.masked_prefill_s * features.masked_prefill
-            + own.row_s * far * features.rows
+            + own.again_s * features.again
+            + own.single_row_s * far * features.single_rows
+            + far * sum(own.row_s.get(name, 0.0) * rows for name, rows in features.tiled_rows.items())
             + own.cell_row_s * far * features.cell_rows
             + sum(
                 weights * (self.weight_s(name, tokens) + far * own.far_s.get(name.removesuffix(EXPERTS), 0.0))

@@ -73,7 +73,7 @@ class MatrixGroup:
         weights, size_bytes, rows: of all matrices [1; bytes; 1].
         experts: whether a token passes only some of them.
         final_weights, final_rows: what only tokens pass whose logits are wanted (``ModelSpec.is_final``) [1].
-        heights: rows of one matrix, and the weights of all that have so many [1].
+        sizes: rows and columns of one matrix, and the weights of all that have so many [1].
     """
 
     type: WeightType
@@ -83,7 +83,7 @@ class MatrixGroup:
     experts: bool
     final_weights: int
     final_rows: int
-    heights: tuple[tuple[int, int], ...]
+    sizes: tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,10 @@ class ModelSpec:
 
     def _group(self, members: Sequence[Tensor], experts: bool) -> MatrixGroup:
         final = [tensor for tensor in members if self.is_final(tensor)]
-        heights: dict[int, int] = {}
+        sizes: dict[tuple[int, int], int] = {}
         for tensor in members:
-            heights[tensor.shape[1]] = heights.get(tensor.shape[1], 0) + tensor.weights
+            columns, rows = tensor.shape[:2]
+            sizes[rows, columns] = sizes.get((rows, columns), 0) + tensor.weights
         return MatrixGroup(
             members[0].type,
             sum(tensor.weights for tensor in members),
@@ -177,8 +178,13 @@ class ModelSpec:
             experts,
             sum(tensor.weights for tensor in final),
             sum(tensor.rows for tensor in final),
-            tuple(sorted(heights.items())),
+            tuple((*size, weights) for size, weights in sorted(sizes.items())),
         )
+
+    @cached_property
+    def output_group(self) -> MatrixGroup | None:
+        """The output matrix as a group of its own."""
+        return self._group([self.output_matrix], False) if self.output_matrix else None
 
     @cached_property
     def main_groups(self) -> tuple[MatrixGroup, ...]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import time
 
 import numpy as np
 
@@ -116,7 +117,7 @@ class _Run:
         if options.live:
             require_engine()
             load_coefficients(self.profile, engine_build())  # a real run on the CPU is held against its own calibration
-        self.costing = costing_of(self.profile)
+        self.costing = costing_of(self.profile, now_s=time() if options.live else None)
 
     def test(self, test: SuiteTest) -> SuiteTestResult:
         """All variants and criteria of a test."""

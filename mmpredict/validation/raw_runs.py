@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mmpredict.cost.coefficients import Pace
+from mmpredict.cost.coefficients import Coefficients, Pace
+from mmpredict.cost.drift import at_time
+from mmpredict.cost.pace import with_pace
 from mmpredict.errors import FileFormatError, InputError, StorageError
 from mmpredict.results.records import Records
 from mmpredict.results.saved_rows import Field, read_records
@@ -33,6 +35,7 @@ class Header:
         seed: of the scenarios and of the order.
         repeats: rounds [1].
         pace: of the machine just before, where it was measured.
+        began_at_s: when (Unix time) [s]; not in files before 2026-11-28.
     """
 
     machine: str
@@ -41,11 +44,17 @@ class Header:
     seed: int
     repeats: int
     pace: Pace | None = None
+    began_at_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         plain = {one.name: getattr(self, one.name) for one in fields(self)}
         return plain | {"pace": self.pace.model_dump(mode="json") if self.pace else None}
+
+    def known(self, coefficients: Coefficients) -> Coefficients:
+        """A calibration of the machine, at the pace and the time of the runs."""
+        paced = with_pace(coefficients, self.pace)
+        return paced if self.began_at_s is None else at_time(paced, self.began_at_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +171,8 @@ def _header(data: dict[str, Any]) -> Header:
         raise ValueError(f"schema_version is {data['schema_version']!r}; this version of mmpredict reads {SCHEMA_VERSION}")
     memory_bytes, seed, repeats = float(data["memory_bytes"]), int(data["seed"]), int(data["repeats"])
     pace = Pace.model_validate(data["pace"]) if data.get("pace") else None
-    return Header(str(data["machine"]), str(data["engine"]), memory_bytes, seed, repeats, pace)
+    began_at_s = None if data.get("began_at_s") is None else float(data["began_at_s"])
+    return Header(str(data["machine"]), str(data["engine"]), memory_bytes, seed, repeats, pace, began_at_s)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any], int]]:

@@ -31,7 +31,9 @@ CORES = 2
 HEADER = {"machine": "invented", "engine": "none", "cores": CORES, "measured_on": "2026-01-01"}
 CACHE_BYTES = CACHE_CANDIDATES_BYTES[5]  # holds the small probe, not the narrow one
 MASKED_S = {"masked_decode_s": 1.3e-9, "masked_prefill_s": 4e-10}
-ROW_S = 6e-8
+ROW_S = {"q8_0": 6e-8, "q5_0": 3e-8, "f16": 9e-8}
+AGAIN_S = 4e-11
+SINGLE_ROW_S = 1.5e-8
 CELL_ROW_S = 4e-8
 FAR_S = {"q4_0": 3e-11, "q8_0": 1e-11}
 SLOWER = {"q8_0": 1.0, "q4_0": 0.8, "q4_k": 1.1, "q5_0": 1.4, "q6_k": 1.2, "f16": 1.7}
@@ -71,6 +73,8 @@ def truth(coefficients: Coefficients) -> dict[int, StepCoefficients]:
                 "cache_bytes": CACHE_BYTES,
                 **MASKED_S,
                 "row_s": ROW_S,
+                "again_s": AGAIN_S,
+                "single_row_s": SINGLE_ROW_S,
                 "cell_row_s": CELL_ROW_S,
                 "far_s": FAR_S,
             }
@@ -109,16 +113,16 @@ def measure_steps(
             left = [(PROTOCOL.prefill_tokens[-1], sum(depths))] if depths else []
             for number in range(1 if once else repeats):
                 for tokens, masked in (*((tokens, 0) for tokens in (*lengths, *depths)), *left):
-                    add("prefill", prefill(spec, tokens), number, masked, tokens=tokens)
+                    add("prefill", prefill(spec, tokens, threads), number, masked, tokens=tokens)
                 others = [(1, depth, 0) for depth in depths] + [(1, depth, masked) for depth, masked in left]
                 for count, depth, masked in (*((*decode, 0) for decode in decodes), *others):
-                    features = decode_features(spec, [depth] * count, PROTOCOL.decode_steps)
+                    features = decode_features(spec, [depth] * count, PROTOCOL.decode_steps, threads)
                     add("decode", features, number, masked, sequences=count, depth=depth, steps=PROTOCOL.decode_steps)
     return rows
 
 
-def prefill(spec: ModelSpec, tokens: int) -> StepFeatures:
-    return batch_features(spec, [], [PromptPiece(0, tokens, True)], DEFAULT_UBATCH_TOKENS)
+def prefill(spec: ModelSpec, tokens: int, threads: int) -> StepFeatures:
+    return batch_features(spec, [], [PromptPiece(0, tokens, True)], DEFAULT_UBATCH_TOKENS, threads)
 
 
 def errors_on_unseen(found: StepCoefficients, true: StepCoefficients) -> Iterator[tuple[str, float]]:

@@ -23,13 +23,15 @@ from made_steps import (
 )
 
 from mmpredict.calibrate import fit_steps as stepping
-from mmpredict.calibrate.fit import HOURS_SPREAD, MINUTES_SPREAD, MODEL_SPREAD_FLOOR, fit
+from mmpredict.calibrate.fit import MODEL_SPREAD_FLOOR, fit
 from mmpredict.calibrate.fit_steps import (
     MASKED_CORE_S,
 )
-from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement
+from mmpredict.calibrate.measurement import AT_S, MASKED_CELLS, ROUND, Measurement
+from mmpredict.calibrate.repeats import MINUTES_SPREAD
 from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients, StepCoefficients
+from mmpredict.cost.drift import HOURS_SPREAD
 from mmpredict.cost.loading import load_s, unload_s
 from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
@@ -189,16 +191,22 @@ def test_rounds_that_are_apart_widen_the_machines_spread(rows: list[Measurement]
 
     rest = [row for row in rows if row.kind not in ("prefill", "decode")]
     steady = fit(HEADER, [row for number in range(3) for row in round_at(number, 1.0)] + rest, SPECS)
-    assert steady.machine_log_spread == HOURS_SPREAD, "what lies hours apart is not seen"
+    assert steady.machine_log_spread == pytest.approx(math.hypot(HOURS_SPREAD, MINUTES_SPREAD / math.sqrt(3) * math.sqrt(4 / 3)))
     apart = fit(HEADER, [row for number, factor in enumerate((1.0, 1.2, 0.8)) for row in round_at(number, factor)] + rest, SPECS)
     assert 0.1 < apart.machine_log_spread < 0.5
+    assert apart.measured_at_s is None, "measurements before 2026-11-28 do not say it"
+    steady_rows = [row for number in range(3) for row in round_at(number, 1.0)]
+    timed = [replace(row, values={**row.values, AT_S: 100.0 + row.number(ROUND)}) for row in steady_rows]
+    assert fit(HEADER, timed + rest, SPECS).measured_at_s == 101.0
     assert apart.steps[2].kernels["q8_0"].weight_s == pytest.approx(steady.steps[2].kernels["q8_0"].weight_s, rel=1e-6), "means"
 
 
 def test_exact_measurements_leave_no_error_but_the_floors(fitted: Coefficients) -> None:
     assert all(value < 1e-3 for value in fitted.errors.values())
     assert fitted.model_log_spread == {"prefill": MODEL_SPREAD_FLOOR, "decode": MODEL_SPREAD_FLOOR}
-    assert fitted.machine_log_spread == math.hypot(HOURS_SPREAD, MINUTES_SPREAD), "one round cannot show how steady it is"
+    assert fitted.machine_log_spread == math.hypot(HOURS_SPREAD, MINUTES_SPREAD * math.sqrt(2)), (
+        "one round cannot show how steady it is"
+    )
 
 
 def test_a_fitted_model_predicts_what_it_was_made_from(fitted: Coefficients, truth: dict[int, StepCoefficients]) -> None:
@@ -206,8 +214,11 @@ def test_a_fitted_model_predicts_what_it_was_made_from(fitted: Coefficients, tru
     for threads in (1, 2):
         cost = CostModel(fitted).instance(spec, threads, None, OPTIONS).prices
         exact = StepCost(truth[threads])
-        assert cost.decode_s([100, 200], 50) == pytest.approx(exact.duration_s(decode_features(spec, [100, 200], 50)), rel=0.01)
-        assert cost.batch_s([], [PromptPiece(0, 200, True)]) == pytest.approx(exact.duration_s(prefill(spec, 200)), rel=0.01)
+        decode_s, prompt_s = (
+            exact.duration_s(work) for work in (decode_features(spec, [100, 200], 50, threads), prefill(spec, 200, threads))
+        )
+        assert cost.decode_s([100, 200], 50) == pytest.approx(decode_s, rel=0.01)
+        assert cost.batch_s([], [PromptPiece(0, 200, True)]) == pytest.approx(prompt_s, rel=0.01)
 
 
 def test_a_single_core_needs_no_company(rows: list[Measurement], few_candidates: None) -> None:

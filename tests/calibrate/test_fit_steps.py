@@ -134,9 +134,9 @@ def test_a_number_of_tokens_that_hardly_occurs_is_held_between_its_neighbours(tr
     name = "synthetic:probe-narrow@q4_0"
     own, random = truth[1], np.random.default_rng(7)
     rows = []
-    for model in (name, "synthetic:probe-wide@q4_0", "synthetic:probe-deep@q4_0"):
+    for model in (name, *(f"synthetic:probe-{probe}@q4_0" for probe in ("wide", "deep", "large"))):
         for tokens in (2, 32, 64, 520):
-            duration_s = StepCost(own).duration_s(prefill(SPECS[model], tokens)) * float(1 + 0.05 * random.standard_normal())
+            duration_s = StepCost(own).duration_s(prefill(SPECS[model], tokens, 1)) * float(1 + 0.05 * random.standard_normal())
             rows.append(Measurement("prefill", model, 1, None, {"tokens": tokens, "duration_s": duration_s}))
     kernel = fit_steps(step_observations(rows, SPECS, 1), CACHE_BYTES).kernels["q4_0"]
     assert kernel.batch_tokens == (1, 2, 8, 32, 64, 128)
@@ -151,6 +151,16 @@ def test_leaving_a_model_out_leaves_no_error_when_the_equation_holds(truth: dict
     assert len(errors["decode"]) > shapes and len(errors["prefill"]) > shapes
     found = np.abs([one.log_error for one in errors["prefill"] + errors["decode"]])
     assert np.quantile(found, 0.85) < 0.01, "but for probes that alone tell what memory, or cells far apart, cost"
+
+
+def test_rows_of_a_type_have_a_price_where_several_models_tell_it(truth: dict[int, StepCoefficients]) -> None:
+    observations = step_observations(measure_steps(truth, 0.0, 1), SPECS, CORES)
+    narrow = [one for one in observations if one.model != "synthetic:probe-wide@f16"]
+    assert set(fit_steps(observations, CACHE_BYTES).row_s) == {"q8_0", "q5_0", "f16"}
+    assert set(fit_steps(narrow, CACHE_BYTES).row_s) == {"q8_0", "q5_0"}
+    counted = len(leave_one_model_out(observations, CACHE_BYTES)["prefill"])
+    without = [one for one in observations if not one.model.endswith(("@f16", "@q5_0"))]
+    assert counted == len(leave_one_model_out(without, CACHE_BYTES)["prefill"]), "neither tells the other's rows"
 
 
 def test_leaving_a_model_out_shows_the_noise(truth: dict[int, StepCoefficients]) -> None:

@@ -9,9 +9,11 @@ from random import Random
 
 import pytest
 
-from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement
+from mmpredict.calibrate.measurement import AT_S, MASKED_CELLS, ROUND, Measurement
 from mmpredict.calibrate.pace import pace_models, pace_of
+from mmpredict.calibrate.repeats import MINUTES_SPREAD
 from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.drift import HOURS_SPREAD
 from mmpredict.cost.pace import pace_sentence, with_pace
 from mmpredict.errors import InputError
 
@@ -54,9 +56,10 @@ def test_phases_and_threads_have_a_pace_of_their_own(coefficients: Coefficients)
         for row in rows(load=1.5, rounds=1)
     ]
     found = pace_of(rows(), again, coefficients, NOW)
-    assert found.decode[4] == pytest.approx(1.2, abs=1e-9)  # every figure says so, and the machine was steady
+    believed = HOURS_SPREAD**2 / (HOURS_SPREAD**2 + MINUTES_SPREAD**2 / 3)  # every figure says so, and three rounds were steady
+    assert found.decode[4] == pytest.approx(1.2**believed)
     assert (found.decode[1], found.prefill[4]) == (1.0, 1.0)
-    assert found.load == pytest.approx(1.5)
+    assert found.load == pytest.approx(1.5**believed)
 
 
 def test_a_restless_machine_is_believed_less(coefficients: Coefficients) -> None:
@@ -64,6 +67,17 @@ def test_a_restless_machine_is_believed_less(coefficients: Coefficients) -> None
     assert 1.05 < steady.decode[4] < 1.11
     assert abs(restless.decode[4] - 1.0) < abs(steady.decode[4] - 1.0)
     assert steady.log_spread < restless.log_spread
+
+
+def test_a_recent_calibration_is_believed_more(coefficients: Coefficients) -> None:
+    def at(at_s: float, rows: list[Measurement]) -> list[Measurement]:
+        return [replace(row, values={**row.values, AT_S: at_s}) for row in rows]
+
+    then, now = rows(noise=0.03), rows(1.1, 1.1, noise=0.03)
+    paces = [pace_of(at(0.0, then), at(minutes * 60.0, now), coefficients, NOW) for minutes in (0, 10, 60, 600)]
+    assert paces[0].decode == {1: 1.0, 4: 1.0}
+    assert 1.0 < paces[1].decode[4] < paces[2].decode[4] == paces[3].decode[4] == pace_of(then, now, coefficients, NOW).decode[4]
+    assert paces[1].log_spread < paces[2].log_spread
 
 
 def test_cells_of_others_and_other_waiting_rules_do_not_count(coefficients: Coefficients) -> None:

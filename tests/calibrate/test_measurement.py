@@ -146,7 +146,7 @@ def test_without_calibration_the_remedy_is_told(store: Path) -> None:
     assert str(coefficients_path("bench", "engine")) in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema_version": 1}', '{"cores": NaN}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", f'{{"schema_version": {SCHEMA_VERSION}}}', '{"cores": NaN}'])
 def test_damaged_coefficients_are_refused_with_a_remedy(store: Path, coefficients: Coefficients, text: str) -> None:
     path = save_coefficients(coefficients)
     path.write_text(text)

@@ -8,7 +8,17 @@ from dataclasses import replace
 import pytest
 
 from mmpredict.calibrate.measurement import MASKED_CELLS, ROUND, Measurement
-from mmpredict.calibrate.repeats import at_mean_pace, condition_of, drift_spread, drifts, halfwidth_frac, slowing_frac, unsettled
+from mmpredict.calibrate.repeats import (
+    MINUTES_SPREAD,
+    at_mean_pace,
+    condition_of,
+    drift_spread,
+    drifts,
+    halfwidth_frac,
+    minutes_spread,
+    slowing_frac,
+    unsettled,
+)
 
 
 def prefill(model: str, tokens: int, number: int, duration_s: float, masked: float = 0.0) -> Measurement:
@@ -46,11 +56,13 @@ def test_what_all_conditions_of_a_round_share_is_the_machines() -> None:
     spread = drift_spread(rows)
     changes = [math.log(1.1), math.log(1.1 / 0.95)]
     assert spread == pytest.approx((changes[0] + 0.8 * (changes[1] - changes[0])) / 1.2816 / math.sqrt(2), rel=1e-3)
+    assert minutes_spread(rows) == pytest.approx(math.sqrt((2 * spread**2 + MINUTES_SPREAD**2) / 3)), "two changes, and one assumed"
 
 
 def test_one_round_shows_no_drift() -> None:
     rows = [prefill("m", 4, 0, 1.0)]
     assert drift_spread(rows) is None
+    assert minutes_spread(rows) == MINUTES_SPREAD
     assert slowing_frac(rows) == 0.0
 
 

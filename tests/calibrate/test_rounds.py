@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mmpredict.calibrate import measurement
 from mmpredict.calibrate import run as running
-from mmpredict.calibrate.measurement import ROUND, Measurement, read_measurements
+from mmpredict.calibrate.measurement import AT_S, ROUND, Measurement, measured_at_s, read_measurements
 from mmpredict.calibrate.protocol import Protocol
 from mmpredict.calibrate.run import Calibration
 from mmpredict.calibrate.tasks import Task
@@ -27,6 +28,8 @@ class Lab:
         self.order: list[str] = []
         self.broken = ""
         self.spread = dict.fromkeys(NAMES, 0.0)
+        self.now_s = 1000.0
+        monkeypatch.setattr(measurement, "time", lambda: self.now_s)
         monkeypatch.setattr(running, "materialize", lambda spec: Path("none.gguf"))
         monkeypatch.setattr(running, "round_tasks", lambda measuring, specs: self.tasks())
 
@@ -63,6 +66,19 @@ def test_every_round_has_an_order_of_its_own_and_seeds_repeat_it(lab: Lab, tmp_p
     calibration().run(path=tmp_path / "two.jsonl")
     assert lab.order == first
     assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+
+
+def test_measurements_say_when_they_were_made_those_of_earlier_rounds_too(lab: Lab, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    calibration().run(path=path)
+    lab.now_s = 4600.4
+    again = calibration()
+    again.specs |= dict.fromkeys((*NAMES, "once"), again.specs[Protocol().models[0]])
+    _, rows = again.run(path=path, add=True)
+    found = {(int(row.number(ROUND)), row.number(AT_S)) for row in rows}
+    assert found == {(turn, 1000.0 if turn < 3 else 4600.0) for turn in range(6)}
+    assert measured_at_s(rows) == 2800.0
+    assert measured_at_s([replace(row, values={"duration_s": 1.0}) for row in rows]) is None
 
 
 def test_only_what_is_not_settled_is_repeated_beyond_the_usual_rounds(lab: Lab, tmp_path: Path) -> None:

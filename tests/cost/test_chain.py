@@ -48,8 +48,9 @@ def test_perfect_scaling_is_interpolated_without_error(coefficients: Coefficient
             name: kernel.model_copy(update={"weight_s": tuple(value / threads for value in kernel.weight_s)})
             for name, kernel in one.kernels.items()
         }
-        times: dict[str, object] = {name: getattr(one, name) / threads for name in names if name != "far_s"}
-        times["far_s"] = {name: value / threads for name, value in one.far_s.items()}
+        by_type = ("far_s", "row_s")
+        times: dict[str, object] = {name: getattr(one, name) / threads for name in names if name not in by_type}
+        times |= {name: {kind: value / threads for kind, value in getattr(one, name).items()} for name in by_type}
         return one.model_copy(update={**times, "kernels": kernels})
 
     ideal = coefficients.model_copy(update={"steps": {1: scaled(1), 4: scaled(4)}})

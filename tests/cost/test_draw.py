@@ -35,6 +35,18 @@ def test_the_median_draw_is_exactly_one(name: str, log_spread: float) -> None:
     assert Draw(seed=3).factor(name, log_spread) == 1.0
 
 
+@given(st.integers(0, 1000), st.integers(0, 1000), st.text())
+def test_every_second_draw_has_the_opposite_luck(seed: int, pair: int, name: str) -> None:
+    one, other = Draw(seed, 2 * pair), Draw(seed, 2 * pair + 1)
+    assert one.factor(name, 0.3) * other.factor(name, 0.3) == pytest.approx(1.0)
+    assert one.chance(name, 0.5) != other.chance(name, 0.5)
+
+
+def test_medians_of_few_draws_are_not_off_by_the_luck_of_a_seed() -> None:
+    medians = [np.median([Draw(seed, number).factor("machine", 0.1) for number in range(100)]) for seed in range(50)]
+    assert medians == pytest.approx([1.0] * 50, abs=0.005)  # independent draws: 0.0125 is one standard error
+
+
 def test_no_spread_is_no_change() -> None:
     assert Draw(0, 7).factor("machine", 0.0) == 1.0
 

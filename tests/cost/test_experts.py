@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmpredict.cost.step import decode_features, step_weights
+from mmpredict.cost.matrices import MatrixWork
+from mmpredict.cost.step import decode_features
 from mmpredict.models.catalog import catalog_spec
 
 SPEC = catalog_spec("qwen3-30b-a3b", "Q8_0")  # 128 experts, 8 of them for a token
@@ -18,8 +19,9 @@ LAST_EXPERTS = 128 * 3 * 2048 * 768
 def touched(tokens: int, sampled: int | None = None) -> dict[tuple[str, int], float]:
     """Of the layers; all tokens' logits are wanted if not said otherwise."""
     sampled = tokens if sampled is None else sampled
-    found: dict[tuple[str, int], float] = {}
-    step_weights(SPEC, tokens, sampled, 1, found)
+    work = MatrixWork()
+    work.add_pass(SPEC, tokens, sampled, 1)
+    found = work.weights
     if sampled:
         found["q8_0", sampled] -= SPEC.output_matrix.weights
     return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -38,13 +40,13 @@ depths = st.lists(st.integers(0, 3000), min_size=1, max_size=6)
 
 def added(parts: Sequence[StepFeatures]) -> StepFeatures:
     """Sum of stretches of work of one model, term by term."""
-    weights: dict[tuple[str, int], float] = {}
-    for part in parts:
-        for key, amount in part.weights.items():
-            weights[key] = weights.get(key, 0.0) + amount
-    names = {field.name for field in fields(StepFeatures)} - {"weights", "pass_bytes"}
+    by_type: dict[str, Counter[Any]] = {"weights": Counter(), "tiled_rows": Counter()}
+    for name, total in by_type.items():
+        for part in parts:
+            total.update(getattr(part, name))
+    names = {field.name for field in fields(StepFeatures)} - by_type.keys() - {"pass_bytes"}
     numbers = {name: sum(getattr(part, name) for part in parts) for name in names}
-    return StepFeatures(pass_bytes=parts[0].pass_bytes, weights=weights, **numbers)
+    return StepFeatures(pass_bytes=parts[0].pass_bytes, **by_type, **numbers)  # type: ignore[arg-type]
 
 
 def assert_equal(one: StepFeatures, other: StepFeatures) -> None:

@@ -23,7 +23,7 @@ from mmpredict.validation.serving import ServingCase
 
 RECORDED = Path(__file__).parent / "data" / "recorded-scenario.jsonl"
 SMALL = '"synthetic:smollm2-135m@q4_0"'
-HEADER = Header("bench", "engine 1", 8e9, 0, 2)
+HEADER = Header("bench", "engine 1", 8e9, 0, 2, began_at_s=7200.0)
 
 
 @pytest.fixture
