@@ -10,8 +10,9 @@ from mmpredict.results.estimate import Estimate, PoolEstimate, Span
 from mmpredict.results.prediction import Interval
 from mmpredict.results.suite import VariantResult
 from mmpredict.sizing.estimate import estimate
+from mmpredict.sizing.find_machine import find_machine
 from mmpredict.sizing.mix import Demand, fit
-from mmpredict.sizing.wish import Wish
+from mmpredict.sizing.wish import GpuLayers, Wish
 from mmpredict.suite.definition import CountVariant, FitsVariant, MixVariant
 from mmpredict.units import format_bytes
 
@@ -93,7 +94,8 @@ def _mix(variant: MixVariant, hardware: str, budget_bytes: float | None) -> Vari
 
 def _estimate(models: Sequence[str], context_tokens: int, hardware: str, budget_bytes: float | None) -> Estimate:
     """Instances of one slot each, all of their layers on the GPU where there is one."""
-    return estimate(models, hardware, context_tokens=context_tokens, slots=1, gpu_layers="all", budget_bytes=budget_bytes)
+    layers: GpuLayers = 0 if find_machine(hardware).device is None else "all"
+    return estimate(models, hardware, context_tokens=context_tokens, slots=1, gpu_layers=layers, budget_bytes=budget_bytes)
 
 
 def _minus(first: Span, second: Span) -> Span:

@@ -96,6 +96,12 @@ def test_as_many_fit_as_the_best_mix_has(model: str, budget_bytes: float) -> Non
     assert count.value == (mixes.mixes[0].counts[model] if mixes else 0)
 
 
+@pytest.mark.parametrize("hardware", ["ryzen-9-5950x", "raspberry-pi-5"])
+def test_machines_without_a_gpu_are_asked_too(hardware: str) -> None:
+    variant = CountVariant(kind="count", name="n", model="qwen2.5-0.5b@Q4_K_M")
+    assert capacity(variant, hardware, 5e9).values["count"].value >= 1
+
+
 def test_what_fits_and_what_does_not() -> None:
     small, large = (FitsVariant(kind="fits", name="n", models={model: 1}) for model in ("qwen2.5-0.5b@Q4_K_M", "qwen2.5-7b@F16"))
     assert capacity(small, JETSON, 5e9).answer == "fits"
