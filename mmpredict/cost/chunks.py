@@ -23,13 +23,13 @@ COPIED_TYPES = frozenset({"q4_0", "q4_k", "iq4_nl", "mxfp4"})
 """Types that x86 builds copy into a layout of their own, whose chunks follow from the number of threads and come out even
 (``ggml/src/ggml-cpu/repack.cpp``)."""
 
-
 GROUP = 4
 """Tokens that kernels of these types take together; those that are left over go through the matrix once more each
 (``repack.cpp``, ``forward_mul_mat_one_chunk``)."""
 
 SECOND_LEVEL_BYTES = 2e6
-"""What a core's own cache holds of a chunk until the next token goes through it [bytes]: 1 to 2 MB in processors since 2021."""
+"""What a core's own cache holds of a chunk until the next token goes through it [bytes]: the second level of the Xeon with AMX on
+which matrices of 2.4 MB and more were seen to be read again, and of 0.9 MB not (``docs/design.md``)."""
 
 
 def busiest_share(rows: int, tokens: int, threads: int, weight_type: str) -> float:

@@ -72,24 +72,23 @@ class Draw:
         return lambda: random.expovariate(1.0)
 
 
-def _generator(seed: int, pair: int, name: str) -> np.random.Generator:
+def _generator(seed: int, number: int, name: str) -> np.random.Generator:
+    """The same for both draws of a pair, of which the second takes the opposite."""
     digest = hashlib.sha256(name.encode()).digest()
-    return np.random.default_rng([seed, pair, int.from_bytes(digest[:8], "little")])
+    return np.random.default_rng([seed, number // 2, int.from_bytes(digest[:8], "little")])
 
 
 def _uniform(seed: int, number: int, name: str) -> float:
     """Between 0 and 1."""
-    pair, opposite = divmod(number, 2)
-    drawn = float(_generator(seed, pair, name).random())
-    return 1.0 - drawn if opposite else drawn
+    drawn = float(_generator(seed, number, name).random())
+    return 1.0 - drawn if number % 2 else drawn
 
 
 @lru_cache(1 << 16)
 def _normal(seed: int, number: int, name: str) -> float:
     """Plans that share their luck ask for the same numbers again and again."""
-    pair, opposite = divmod(number, 2)
-    drawn = float(_generator(seed, pair, name).standard_normal())
-    return -drawn if opposite else drawn
+    drawn = float(_generator(seed, number, name).standard_normal())
+    return -drawn if number % 2 else drawn
 
 
 def draw_contention(coefficients: Coefficients, draw: Draw) -> Contention:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
+from mmpredict import api
 from mmpredict.cost.coefficients import Coefficients, Correction, Pace
 from mmpredict.cost.correction import corrected
 from mmpredict.cost.drift import HOUR_S, HOURS_SPREAD, at_time, hours_spread
 from mmpredict.cost.pace import with_pace
+from mmpredict.costing import CalibratedCosting
+from mmpredict.demo import demo_scenario
+from mmpredict.errors import InputError
+from mmpredict.hardware.library import find_profile
 
 MINUTES = 0.03
 
@@ -42,3 +48,23 @@ def test_what_knows_better_stays_as_it_is(coefficients: Coefficients, calibrated
     )
     by_runs = corrected(calibrated, learnt, 0.02)
     assert at_time(by_runs, 1e9) is by_runs
+
+
+def test_what_is_run_at_once_is_predicted_for_now(
+    calibrated: Coefficients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    profile = find_profile()
+    known = [api.costing_of(profile, calibrated, now_s) for now_s in (None, 1e9)]
+    spreads = [one.coefficients.machine_log_spread for one in known if isinstance(one, CalibratedCosting)]
+    assert spreads == [calibrated.machine_log_spread, pytest.approx(MINUTES)]
+    asked = []
+
+    def forecast(*_: object, now_s: float | None = None) -> None:
+        asked.append(now_s)
+        raise InputError("that is enough")
+
+    monkeypatch.setattr(api, "forecast", forecast)
+    monkeypatch.setattr(api, "time", lambda: 1e9)
+    with pytest.raises(InputError, match="that is enough"):
+        api.validate(demo_scenario(), tmp_path, coefficients=calibrated)
+    assert asked == [1e9]

@@ -11,6 +11,7 @@ import pytest
 
 from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.drift import HOUR_S, HOURS_SPREAD
 from mmpredict.errors import FileFormatError, InputError, StorageError
 from mmpredict.results.records import Records
 from mmpredict.results.saved_rows import Field, read_records
@@ -67,6 +68,12 @@ def test_a_file_is_begun_added_to_and_read(case: ServingCase, records: Records, 
     assert (len(found.of(0)), len(found.of(1))) == (1, 2)
     with pytest.raises(StorageError, match="cannot write"):
         begin(path, HEADER, [case])
+
+
+def test_a_calibration_is_taken_at_the_age_that_it_had(coefficients: Coefficients) -> None:
+    own = coefficients.model_copy(update={"machine_log_spread": HOURS_SPREAD, "measured_at_s": 7200.0 - HOUR_S / 4})
+    assert HEADER.known(own).machine_log_spread == pytest.approx(HOURS_SPREAD / 2)
+    assert replace(HEADER, began_at_s=None).known(own) == own
 
 
 def test_a_line_that_was_cut_off_is_left_out_and_taken_away(case: ServingCase, records: Records, tmp_path: Path) -> None:
