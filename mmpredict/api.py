@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 from mmpredict.advising import FINALISTS, Advice, Effort, advise_on, task_on
 from mmpredict.answers import Forecast, Validation
 from mmpredict.cost.coefficients import Coefficients
-from mmpredict.cost.drift import at_time
-from mmpredict.cost.library import load_coefficients
-from mmpredict.costing import CalibratedCosting, Costing, RatedCosting
-from mmpredict.errors import DoesNotFitError, EngineMissingError, InputError, NotCalibratedError
+from mmpredict.costing import Costing, RatedCosting, costing_of
+from mmpredict.errors import DoesNotFitError, InputError
+from mmpredict.forecasting import Forecaster, usable_bytes
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.library import find_profile
 from mmpredict.hardware.profile import HardwareProfile
-from mmpredict.live.embedded import engine_build
 from mmpredict.planning.search import recommend as best_of
 from mmpredict.results.compare import compare
 from mmpredict.results.prediction import Prediction
@@ -27,10 +25,7 @@ from mmpredict.results.records import Records
 from mmpredict.scenario import Scenario, read_scenario
 from mmpredict.simulation.dispatch import assign, check_context
 from mmpredict.simulation.plan import Plan
-from mmpredict.simulation.repeat import predict_plan
 from mmpredict.simulation.residency import check_memory
-from mmpredict.simulation.site import site_of
-from mmpredict.sizing.costs import UncalibratedMachine
 from mmpredict.strategy.on_gpu import different_on_gpu
 from mmpredict.strategy.table import AUTO
 from mmpredict.validation.executed import Executed
@@ -75,10 +70,9 @@ def forecast(
         raise InputError(f"draws is {draws}; it must be 1 or more")
     question = _scenario(scenario)
     profile = _profile_of(question)
-    specs, workload, plans = question.specs(), question.workload(), _plans(question, profile, coefficients)
-    # What is free changes from moment to moment and decides what fits; the records name what there is.
-    capacity = profile.cpu_memory.capacity_bytes.value
-    costing, left_out = costing_of(profile, coefficients, now_s), dict[str, str]()
+    plans, left_out = _plans(question, profile, coefficients), dict[str, str]()
+    costing = _costing(question, coefficients, now_s)
+    forecaster = Forecaster(question, profile, costing, draws, seed)
     if isinstance(costing, RatedCosting) and costing.machine.machine.device is not None:
         plans, left_out = different_on_gpu(plans, costing.machine.machine.name)
     found: list[Prediction] = []
@@ -87,11 +81,7 @@ def forecast(
         if progress is not None:
             progress(plan.strategy, number / len(plans))
         try:
-            if isinstance(costing, CalibratedCosting):
-                check_memory(plan, specs, _usable(profile))
-            source = costing.source(plan, specs, workload)
-            site = site_of(profile, _usable(profile), on_gpu=not source.on_cpu)
-            found.append(predict_plan(plan, workload, specs, source, _usable(profile), draws, seed, question.cold, capacity, site))
+            found.append(forecaster.predict(plan))
         except DoesNotFitError as error:
             infeasible[plan.strategy] = str(error)
     if not found:
@@ -152,6 +142,9 @@ def validate(
 ) -> Validation:
     """Predict every strategy of a scenario, then run it, and compare (arguments and errors as ``forecast``, ``execute``).
 
+    Where a model ended answers before they were as long as asked for, the runs are held against a prediction for as many tokens as
+    came; it says so among its warnings, and ``forecast`` keeps the first one.
+
     Args:
         scenario, log_directory, draws, seed, limit_s, progress, coefficients: see ``forecast`` and ``execute``.
         repeats: real runs of each strategy, 1 or more, in rounds over all strategies, so that drift meets them alike [1].
@@ -163,16 +156,21 @@ def validate(
     profile = _this_machine(question)
     if question.recovery.active:
         raise InputError("a prediction is held against what servers do by themselves: leave [recovery] out of what is validated")
-    expected = forecast(question, draws, seed, coefficients, now_s=time())
+    now_s = time()
+    expected = forecast(question, draws, seed, coefficients, now_s=now_s)
     predictions = {prediction.strategy: prediction for prediction in expected.predictions}
+    forecaster = Forecaster(question, profile, _costing(question, coefficients, now_s), draws, seed)
+
+    def held(strategy: str, *runs: Records) -> Prediction:
+        return forecaster.of_answers(predictions[strategy], expected.plans[strategy], runs)
 
     def done(run: Executed) -> None:
         if keep is not None:
-            keep(run, predictions[run.plan.strategy])
+            keep(run, held(run.plan.strategy, run.records))
 
     plans = list(expected.plans.values())
     measured = _execute_plans(question, plans, profile, log_directory, limit_s, progress, remark, repeats=repeats, done=done)
-    return Validation(expected, tuple(compare(prediction, *measured[name]) for name, prediction in predictions.items()))
+    return Validation(expected, tuple(compare(held(name, *measured[name]), *measured[name]) for name in predictions))
 
 
 def recommend(
@@ -227,7 +225,7 @@ def recommend(
     }
     return advise_on(
         question,
-        costing_of(_profile_of(question), coefficients),
+        _costing(question, coefficients),
         {name: value for name, value in given.items() if value is not None},
         Effort(finalists, draws, seed, prune, workers, sensitivity),
         progress,
@@ -281,7 +279,7 @@ def sweep(
             plans = [with_options(best, changed)]
         else:
             plans = _plans(changed, profile, coefficients)
-        settings.append(Setting(value, changed, costing_of(profile, coefficients), tuple(plans)))
+        settings.append(Setting(value, changed, _costing(changed, coefficients), tuple(plans)))
     return sweep_over(key, settings, draws, seed, workers, progress)
 
 
@@ -289,7 +287,7 @@ def _plans(question: Scenario, profile: HardwareProfile, coefficients: Coefficie
     """The plans of a scenario's strategies, the recommended one last."""
     named = question.model_copy(update={"strategies": tuple(name for name in question.strategies if name != AUTO)})
     plans = (named if AUTO in question.strategies else question).plans(
-        profile.cpu.cores, lambda: task_on(question, costing_of(profile, coefficients))
+        profile.cpu.cores, lambda: task_on(question, _costing(question, coefficients))
     )
     if AUTO in question.strategies:
         best = recommend(question, sensitivity=False, finalists=1, draws=1, coefficients=coefficients).plan
@@ -297,25 +295,8 @@ def _plans(question: Scenario, profile: HardwareProfile, coefficients: Coefficie
     return plans
 
 
-def costing_of(profile: HardwareProfile, coefficients: Coefficients | None = None, now_s: float | None = None) -> Costing:
-    """What is known of a machine, at any hour or at that time: by these coefficients, its own calibration, or its rates.
-
-    Raises:
-        NotCalibratedError: there is neither.
-        InputError: the profile says too little.
-    """
-    if coefficients is None and profile.name == THIS_MACHINE and profile.gpu is not None:
-        return RatedCosting(profile, UncalibratedMachine(profile))
-    try:
-        own = coefficients or load_coefficients(profile, engine_build())
-        return CalibratedCosting(profile, own if now_s is None else at_time(own, now_s))
-    except (NotCalibratedError, EngineMissingError) as error:
-        try:
-            return RatedCosting(profile, UncalibratedMachine(profile))
-        except NotCalibratedError:
-            raise error from None  # it says how to calibrate
-        except InputError as unknown:
-            raise InputError(f"{unknown}; and {error}") from None
+def _costing(question: Scenario, coefficients: Coefficients | None = None, now_s: float | None = None) -> Costing:
+    return costing_of(_profile_of(question), coefficients, now_s, question.engine.kind)
 
 
 def _execute_plans(
@@ -379,11 +360,7 @@ def _profile_of(question: Scenario) -> HardwareProfile:
     return find_profile(question.hardware, gpus=question.engine.kind != "embedded")
 
 
-def _usable(profile: HardwareProfile) -> float:
-    return profile.cpu_memory.usable_bytes.value
-
-
 def _room(profile: HardwareProfile) -> float:
     """What servers may use together, wherever their layers come to lie [bytes]."""
     card = 0.0 if profile.gpu is None or profile.is_unified else profile.usable_of(profile.gpu).value
-    return _usable(profile) + card
+    return usable_bytes(profile) + card

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from mmpredict.calibrated import own_coefficients
 from mmpredict.cost.chain import CalibratedSource
 from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.drift import at_time
 from mmpredict.cost.placement import most_gpu_layers
 from mmpredict.cost.server_cost import CostSource
+from mmpredict.errors import EngineMissingError, InputError, NotCalibratedError
+from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.profile import HardwareProfile
+from mmpredict.live.choice import EMBEDDED
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import Plan
 from mmpredict.simulation.variants import variants
@@ -76,3 +81,32 @@ def companies(plan: Plan, specs: Mapping[str, ModelSpec], workload: Workload) ->
         else [[plan.instance(name) for name in stage.instances] for stage in plan.stages]
     )
     return [[PlannedServer(specs[one.model], one.threads, one.cache, one.gpu_layers) for one in stage] for stage in stages]
+
+
+def costing_of(
+    profile: HardwareProfile, coefficients: Coefficients | None = None, now_s: float | None = None, engine: str = EMBEDDED
+) -> Costing:
+    """What is known of a machine: by these coefficients, its own calibration, or its rates.
+
+    Args:
+        profile: the machine.
+        coefficients: instead of the stored ones.
+        now_s: when the runs are (Unix time); any hour when not given [s].
+        engine: kind of engine that serves.
+
+    Raises:
+        NotCalibratedError: there is neither.
+        InputError: the profile says too little.
+    """
+    if coefficients is None and profile.name == THIS_MACHINE and profile.gpu is not None:
+        return RatedCosting(profile, UncalibratedMachine(profile))
+    try:
+        own = coefficients or own_coefficients(profile, engine)
+        return CalibratedCosting(profile, own if now_s is None else at_time(own, now_s))
+    except (NotCalibratedError, EngineMissingError) as error:
+        try:
+            return RatedCosting(profile, UncalibratedMachine(profile))
+        except NotCalibratedError:
+            raise error from None  # it says how to calibrate
+        except InputError as unknown:
+            raise InputError(f"{unknown}; and {error}") from None

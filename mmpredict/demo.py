@@ -12,11 +12,11 @@ from mmpredict.calibrate.fit import fit
 from mmpredict.calibrate.protocol import Protocol
 from mmpredict.calibrate.run import Calibration
 from mmpredict.calibrate.store import save_coefficients
+from mmpredict.calibrated import own_coefficients
 from mmpredict.cost.coefficients import Coefficients
-from mmpredict.cost.library import coefficients_path, load_coefficients
+from mmpredict.cost.library import coefficients_path
 from mmpredict.errors import NotCalibratedError
 from mmpredict.hardware.library import find_profile
-from mmpredict.live.embedded import engine_build
 from mmpredict.models.resolve import materialize
 from mmpredict.report.perfetto import write_trace
 from mmpredict.report.timeline import draw_comparison
@@ -96,7 +96,7 @@ def _calibrated(output: Path, measured_on: str, reuse: bool, report: Callable[[s
     profile = find_profile()
     if reuse:
         try:
-            return load_coefficients(profile, engine_build())
+            return own_coefficients(profile)
         except NotCalibratedError:
             pass
     calibration = Calibration(profile, measured_on, replace(Protocol.named("quick", _TYPES), limit_s=_CALIBRATION_S))

@@ -12,7 +12,7 @@ from pathlib import Path
 from mmpredict.calibrate.bench import Bench, Phase, together
 from mmpredict.calibrate.measurement import Measurement
 from mmpredict.calibrate.protocol import Protocol
-from mmpredict.live.embedded import EmbeddedServer
+from mmpredict.live.server_process import ServerProcess
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import YIELDING_SPINCOUNT, InstancePlan
 
@@ -45,7 +45,7 @@ def set_ups(cores: int, protocol: Protocol) -> list[SetUp]:
     ]
 
 
-Start = Callable[[InstancePlan], EmbeddedServer]
+Start = Callable[[InstancePlan], ServerProcess]
 
 
 def measure_company(

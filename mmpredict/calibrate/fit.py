@@ -78,7 +78,7 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
             phase: max(MODEL_SPREAD_FLOOR, _robust_spread([one.own_error for one in left_out]))
             for phase, left_out in unseen.items()
         },
-        contention=contention(rows, specs),
+        contention=contention(rows, specs, int(header["cores"])),
         loading=_loading(of_kind(rows, "load"), of_kind(rows, "unload"), specs),
         memory=_memory(of_kind(rows, "memory"), of_kind(rows, "prefill"), specs),
         errors={

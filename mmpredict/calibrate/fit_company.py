@@ -12,6 +12,7 @@ import numpy as np
 
 from mmpredict.calibrate.bench import STEADY_PROMPT_TOKENS
 from mmpredict.calibrate.company import WITHIN
+from mmpredict.calibrate.fit_joint_loads import load_efficiencies
 from mmpredict.calibrate.measurement import ROUND, Measurement, of_kind
 from mmpredict.calibrate.repeats import duration_s
 from mmpredict.cost.coefficients import ContentionCoefficients, Estimate
@@ -27,7 +28,7 @@ FEW_READS = 0.05  # product of two parts of the memory's bandwidth below which s
 MOST_CROWDING = 3.0  # more than a queue in front of a resource that is used up
 
 
-def contention(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> ContentionCoefficients:
+def contention(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec], cores: int) -> ContentionCoefficients:
     """Efficiencies from servers in company: beyond the cores the sum of speeds relative to alone, of which a fair share gives 1."""
     company = of_kind(rows, "company")
     cored = [row for row in company if row.values["set_up"] == WITHIN]
@@ -44,6 +45,7 @@ def contention(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> C
     episodes = {_episode(row) for row in spinning}
     free = [row for row in spinning if _episode(row) not in stacked or row.values["phase"] == "prefill"]
     prior_yes, prior_no = STACKED_PRIOR
+    load_within, load_beyond = load_efficiencies(rows, cores)
     return ContentionCoefficients(
         within_efficiency=within,
         memory_bytes_per_s=memory_bytes_per_s,
@@ -53,6 +55,8 @@ def contention(rows: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> C
             phase: _estimate(_sums([row for row in free if row.values["phase"] == phase]), SPINNING_SPREAD_FLOOR)
             for phase in ("prefill", "decode")
         },
+        load_within_efficiency=load_within,
+        load_beyond_efficiency=load_beyond,
         stacked_layer_s=Estimate(value=stacked_layer_s, log_spread=STACKED_SPREAD),
         stacked_probability=(len(stacked) + prior_yes) / (len(episodes) + prior_yes + prior_no) if stalls else 0.0,
     )

@@ -56,6 +56,9 @@ ODD = 3
 DIFFERENT_FAR = 0.4
 """Shares of weights from memory, among the models of a type, that must be apart by so much to tell what memory costs more than a
 cache; of other types it stays part of what they cost altogether [1]."""
+MOST_OPEN = 2.0
+"""Leverage from which on a model left out says nothing of how far models differ: two thirds of the variance of its prediction are
+what the others leave open [1]."""
 _COLUMNS = {
     "layer_s": "layers",
     "prompt_s": "prompts",
@@ -175,11 +178,12 @@ class LeftOut:
 def leave_one_model_out(observations: Sequence[StepObservation], cache_bytes: float) -> dict[str, list[LeftOut]]:
     """Errors of models that a fit has not seen, by phase.
 
-    A measurement counts only where the other models were measured in its weight types and numbers of tokens, and tell what memory
-    and rows of these types cost.
+    A measurement counts only where the other models were measured in its weight types and numbers of tokens, tell what memory
+    and rows of these types cost, and do not leave most of it open (``MOST_OPEN``).
     """
     found: dict[str, list[LeftOut]] = {"prefill": [], "decode": []}
     whole = _Layout.of(observations, cache_bytes)
+    told = whole.solve(observations)[: len(_TERMS)] > 0
     for model in sorted({observation.model for observation in observations}):
         rest = [observation for observation in observations if observation.model != model]
         if len(rest) < len(_TERMS):
@@ -192,9 +196,10 @@ def leave_one_model_out(observations: Sequence[StepObservation], cache_bytes: fl
             continue
         solution = layout.solve(rest)
         cost = StepCost(layout.coefficients(solution, solution, solution))
-        for observation, leverage in zip(own, layout.leverages(solution, rest, own), strict=True):
-            log_error = math.log(cost.duration_s(observation.features) / observation.duration_s)
-            found[observation.phase].append(LeftOut(log_error, leverage))
+        for observation, leverage in zip(own, layout.leverages(solution, told, rest, own), strict=True):
+            if leverage < MOST_OPEN:
+                log_error = math.log(cost.duration_s(observation.features) / observation.duration_s)
+                found[observation.phase].append(LeftOut(log_error, leverage))
     return found
 
 
@@ -257,17 +262,29 @@ class _Layout:
         )
 
     def leverages(
-        self, solution: NDArray[np.float64], seen: Sequence[StepObservation], others: Sequence[StepObservation]
+        self,
+        solution: NDArray[np.float64],
+        told: NDArray[np.bool_],
+        seen: Sequence[StepObservation],
+        others: Sequence[StepObservation],
     ) -> list[float]:
-        """``aᵀ (Aᵀ A)⁻¹ a`` of each other measurement, in relative error [1]; coefficients that are held at 0 are known."""
+        """``aᵀ (Aᵀ A)⁻¹ a`` of each other measurement, in relative error [1].
+
+        Coefficients that are held at 0 are known, but for those of ``_TERMS`` that all measurements together do not hold there
+        (``told``): who was left out alone tells them. Infinite where the others know nothing of what a measurement consists of.
+        """
         rises = self._rises()
         free = np.linalg.solve(rises, solution) > 0
+        free[: len(_TERMS)] |= told
         known, wanted = (
             np.array([self._row(one.features) / one.duration_s for one in members]) @ rises[:, free] for members in (seen, others)
         )
-        scale = np.maximum(known.max(axis=0), np.finfo(float).tiny)
-        inverse = np.linalg.pinv((known / scale).T @ (known / scale), hermitian=True)
-        return [float(value) for value in np.einsum("ij,jk,ik->i", wanted / scale, inverse, wanted / scale)]
+        scale = known.max(axis=0)
+        lacking = scale <= 0.0
+        known, needed = known[:, ~lacking] / scale[~lacking], wanted[:, ~lacking] / scale[~lacking]
+        inverse = np.linalg.pinv(known.T @ known, hermitian=True)
+        own = np.einsum("ij,jk,ik->i", needed, inverse, needed)
+        return [float(value) for value in np.where((wanted[:, lacking] > 0.0).any(axis=1), math.inf, own)]
 
     def _solve(
         self, observations: Sequence[StepObservation], durations_s: NDArray[np.float64], weights: NDArray[np.float64]

@@ -14,7 +14,7 @@ from typing import IO, Any, Literal, get_args
 from mmpredict.errors import FileFormatError, InputError, StorageError
 from mmpredict.saving import make_directory, save
 
-Kind = Literal["prefill", "decode", "request", "load", "unload", "memory", "company", "stacked", "rest"]
+Kind = Literal["prefill", "decode", "request", "load", "joint-load", "unload", "memory", "company", "stacked", "rest"]
 KINDS: tuple[str, ...] = get_args(Kind)
 MASKED_CELLS = "masked_cells"
 """Value of ``prefill`` and ``decode``: cells of other sequences in the same cache that each token passed over [tokens]."""
@@ -37,6 +37,7 @@ class Measurement:
     - ``decode``: ``sequences``, ``depth`` (of each at the first step), ``steps``, ``masked_cells``, ``duration_s``;
     - ``request``: ``tokens``, ``overhead_s`` — client time beside the server's;
     - ``load``: ``cold`` (0 or 1), ``kv_cache_bytes``, ``duration_s``;
+    - ``joint-load``: ``servers`` (started at once, this one included), ``duration_s``;
     - ``unload``: ``kv_cache_bytes``, ``duration_s`` — until the process is gone;
     - ``memory``: ``context_tokens``, ``slots``, ``ubatch_tokens``, ``proportional_bytes``, and the buffers of the
       server's own log (``mapped_model_bytes``, ``repacked_model_bytes``, ``kv_bytes``, ``compute_bytes``, ``output_bytes``);

@@ -6,6 +6,7 @@ The first request of a server is not counted: it finds cold caches and sleeping 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from mmpredict.calibrate.protocol import LARGE, Protocol
 from mmpredict.cost.placement import repacked_bytes
 from mmpredict.hardware import warmth
 from mmpredict.hardware.telemetry import memory_bytes
-from mmpredict.live.embedded import EmbeddedServer
+from mmpredict.live.build import Start
+from mmpredict.live.server_process import ServerProcess, ending_servers
 from mmpredict.models.cache import cache_bytes
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import InstancePlan
@@ -36,20 +38,22 @@ class Measuring:
         cores: of this machine [1].
         paths: model → its file.
         log_directory: where servers log.
+        start_server: starts one of the build that is measured.
     """
 
     protocol: Protocol
     cores: int
     paths: Mapping[str, Path]
     log_directory: Path
+    start_server: Start
 
-    def start(self, instance: InstancePlan) -> EmbeddedServer:
+    def start(self, instance: InstancePlan) -> ServerProcess:
         """Start the server of an instance.
 
         Raises:
             EngineError: it does not start.
         """
-        return EmbeddedServer.start(instance, self.paths[instance.model], self.log_directory / f"{short_name(instance.name)}.log")
+        return self.start_server(instance, self.paths[instance.model], self.log_directory / f"{short_name(instance.name)}.log")
 
     def lengths(self, name: str, threads: int) -> tuple[int, ...]:
         """Prompt lengths of a model at a number of threads [tokens]."""
@@ -134,8 +138,26 @@ class Measuring:
             with self.start(instance) as server:
                 yield load_row(spec, instance, server, cold=1)
 
+    def joint_loads(self, specs: Sequence[ModelSpec]) -> Iterator[Measurement]:
+        """Servers of one thread that are started at once.
 
-def load_row(spec: ModelSpec, instance: InstancePlan, server: EmbeddedServer, cold: int) -> Measurement:
+        Args:
+            specs: a model for each; the same one may serve twice.
+        """
+        instances = [InstancePlan(f"{spec.name}-{place}", spec.name, 1) for place, spec in enumerate(specs)]
+        for spec in {spec.name: spec for spec in specs}.values():
+            warmth.warm(self.paths[spec.name])
+        own_bytes = (repacked_bytes(spec) + cache_bytes(spec.shape, one.cache) for spec, one in zip(specs, instances, strict=True))
+        warmth.touch_memory(sum(own_bytes))
+        with ThreadPoolExecutor(len(specs)) as pool, ending_servers():
+            servers = list(pool.map(self.start, instances))
+        for server in servers:
+            server.stop()
+        for server, spec in zip(servers, specs, strict=True):
+            yield Measurement("joint-load", spec.name, 1, None, {"servers": len(specs), "duration_s": server.load_s})
+
+
+def load_row(spec: ModelSpec, instance: InstancePlan, server: ServerProcess, cold: int) -> Measurement:
     """How long a server took to load; ``cold`` is 1 where its file came from storage."""
     values: dict[str, float | int | str] = {
         "cold": cold,

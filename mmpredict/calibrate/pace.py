@@ -26,6 +26,7 @@ from mmpredict.cost.draw import REST_LOG_SPREAD
 from mmpredict.cost.drift import HOURS_SPREAD, hours_spread
 from mmpredict.cost.pace import with_pace
 from mmpredict.errors import InputError
+from mmpredict.live.build import Build
 from mmpredict.models.resolve import materialize
 from mmpredict.models.spec import ModelSpec
 from mmpredict.models.synthetic import PREFIX
@@ -62,6 +63,7 @@ def measure_pace(
     cores: int,
     log_directory: Path,
     log: MeasurementLog,
+    build: Build,
     progress: Progress,
 ) -> None:
     """Measure servers of a calibration again.
@@ -72,13 +74,14 @@ def measure_pace(
         cores: of this machine [1].
         log_directory: where servers log.
         log: takes the figures.
+        build: that was calibrated.
         progress: told what is being measured and the fraction done.
 
     Raises:
         EngineError: a server could not be started or did not answer.
         StorageError: a figure or a model could not be written.
     """
-    measuring = Measuring(Protocol(), cores, {name: materialize(specs[name]) for name in names}, log_directory)
+    measuring = Measuring(Protocol(), cores, {name: materialize(specs[name]) for name in names}, log_directory, build.start)
     starts = [(name, threads) for threads in sorted({1, cores}) for name in names]
     for number, (name, threads) in enumerate(starts):
         progress(f"{short_name(name)}, {threads} of {cores} threads", number / len(starts))

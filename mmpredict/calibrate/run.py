@@ -21,7 +21,8 @@ from mmpredict.calibrate.tasks import Task, round_tasks
 from mmpredict.cost.library import machine_key
 from mmpredict.errors import InputError
 from mmpredict.hardware.profile import HardwareProfile
-from mmpredict.live.embedded import engine_build
+from mmpredict.live.build import Build, build_of_kind
+from mmpredict.live.choice import EMBEDDED
 from mmpredict.models.resolve import materialize, resolve
 from mmpredict.models.spec import ModelSpec
 
@@ -32,21 +33,30 @@ _WRITING_FRAC = 0.04  # of the progress bar
 
 
 class Calibration:
-    """One calibration of this machine with the embedded engine.
+    """One calibration of this machine with one build of llama.cpp.
 
     Args:
         profile: this machine.
         measured_on: today's date (ISO), for the record.
         protocol: what to measure.
         seed: of the order of the measurements.
+        build: that is measured; the embedded engine when not given.
     """
 
-    def __init__(self, profile: HardwareProfile, measured_on: str, protocol: Protocol | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        profile: HardwareProfile,
+        measured_on: str,
+        protocol: Protocol | None = None,
+        seed: int = 0,
+        build: Build | None = None,
+    ) -> None:
+        self.build = build or build_of_kind(EMBEDDED)
         self.protocol = protocol or Protocol()
         self.cores = profile.cpu.cores
         self.header: dict[str, Any] = {
             "machine": machine_key(profile),
-            "engine": engine_build(),
+            "engine": self.build.name,
             "cores": self.cores,
             "measured_on": measured_on,
             "description": profile.description,
@@ -92,7 +102,7 @@ class Calibration:
                 report(f"writing {name}", _WRITING_FRAC * number / len(self.protocol.models))
                 paths[name] = materialize(self.specs[name])
             first = 1 + max((int(row.number(ROUND)) for row in earlier if ROUND in row.values), default=-1)
-            tasks = round_tasks(Measuring(self.protocol, self.cores, paths, Path(logs)), self.specs)
+            tasks = round_tasks(Measuring(self.protocol, self.cores, paths, Path(logs), self.build.start), self.specs)
             self._rounds(tasks, log, first, report)
             report("done", 1.0)
         partial.replace(path)

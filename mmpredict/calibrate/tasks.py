@@ -13,6 +13,7 @@ from mmpredict.calibrate.protocol import LARGE, thread_counts
 from mmpredict.models.spec import ModelSpec
 from mmpredict.simulation.plan import DEFAULT_SLOTS, YIELDING_SPINCOUNT, InstancePlan
 
+MOST_AT_ONCE = 8  # servers that are started at once; with so many cores nobody has more models than cores
 _SECONDS_PER_LOAD = 0.6  # rough, for the progress bar only
 _TOKEN_WEIGHTS_PER_S = 5e10  # likewise: weights × prompt tokens per second and core
 _WEIGHTS_PER_S = 5e9  # likewise: weights × decoded tokens per second and core
@@ -43,8 +44,16 @@ def round_tasks(measuring: Measuring, specs: Mapping[str, ModelSpec]) -> list[Ta
     pair = [specs[name] for name in protocol.pair]
     tasks = [] if protocol.company_only else _alone(measuring, specs, pair)
     tasks += [_company(measuring, pair, set_up) for set_up in set_ups(cores, protocol)]
+    for count in joint_counts(cores):
+        specs_at_once = [pair[place % len(pair)] for place in range(count)]
+        tasks.append(Task(f"{count} servers started at once", 0.5 + 0.4 * count, partial(measuring.joint_loads, specs_at_once)))
     label = f"{short_name(pair[0].name)}: threads waiting for each other"
     return [*tasks, Task(label, 4.0, partial(measure_stacked, pair[0], cores, measuring.start), once=True)]
+
+
+def joint_counts(cores: int) -> list[int]:
+    """How many servers of one thread are started at once: two, where each has a core, and twice as many as there are cores."""
+    return [count for count, wanted in ((2, cores > 1), (2 * cores, 2 * cores <= MOST_AT_ONCE)) if wanted]
 
 
 def _alone(measuring: Measuring, specs: Mapping[str, ModelSpec], pair: list[ModelSpec]) -> list[Task]:

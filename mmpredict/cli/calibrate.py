@@ -11,6 +11,7 @@ import typer
 from mmpredict.cli.calibrate_import import import_files
 from mmpredict.cli.calibrate_pace import pace
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn_if_busy
+from mmpredict.cli.engine_options import Binary, Engine
 from mmpredict.units import format_percent, format_seconds
 
 if TYPE_CHECKING:  # their imports take longer than most commands
@@ -51,6 +52,8 @@ def run(
             "--add", help="Add rounds to the measurements that there are, instead of replacing them: another hour counts."
         ),
     ] = False,
+    engine: Engine = "embedded",
+    binary: Binary = "",
     measurements: Annotated[Path | None, typer.Option("--output", help="File for the raw measurements (JSON Lines).")] = None,
     hardware: Annotated[
         str | None, typer.Option("--hardware", help="Machine that this is (mmpredict hardware list), for servers on its GPU.")
@@ -59,13 +62,15 @@ def run(
     model: Annotated[str | None, typer.Option("--model", help="Model of the server, whatever it says: NAME@TYPE.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure this machine and fit the cost model: with the embedded llama.cpp, or with servers that run already.
+    """Measure this machine and fit the cost model: with a build of llama.cpp, or with servers that run already.
 
-    The embedded one takes up to ten minutes and tells all that predictions of several models at once need. Nothing else should
-    run meanwhile. Machines are quicker in one hour than in another: calibrate again later, with --add. A running server tells
-    the speed of its model, in a minute or some; models measured before are fitted with it.
+    A build takes up to ten minutes and tells all that predictions of several models at once need. Nothing else should
+    run meanwhile. The embedded one answers for every engine that has no calibration of its own; give --engine llama-server or
+    --engine ollama if that is what will serve. Machines are quicker in one hour than in another: calibrate again later, with
+    --add. A running server tells the speed of its model, in a minute or some; models measured before are fitted with it.
 
     Example: mmpredict calibrate run --protocol quick
+    Example: mmpredict calibrate run --engine ollama
     Example: mmpredict calibrate run ollama://qwen2.5:7b http://127.0.0.1:8080 --hardware rtx-4090 --backend cuda
     """
     from dataclasses import replace
@@ -77,13 +82,15 @@ def run(
     from mmpredict.calibrate.store import save_coefficients
     from mmpredict.errors import InputError
     from mmpredict.hardware.library import find_profile
+    from mmpredict.live.build import build_of_kind
+    from mmpredict.live.choice import EMBEDDED
 
     if servers:
         from mmpredict.cli.calibrate_served import run_served
 
-        if types or minutes is not None or resume or add or protocol != "quick":
+        if types or minutes is not None or resume or add or protocol != "quick" or engine != EMBEDDED or binary:
             raise InputError(
-                "--protocol, --types, --minutes, --resume and --add are for the embedded engine; "
+                "--engine, --binary, --protocol, --types, --minutes, --resume and --add are for builds that are started; "
                 "a running server serves what it serves"
             )
         run_served(servers, hardware or "this-machine", model, backend, measurements, as_json)
@@ -94,7 +101,12 @@ def run(
     chosen = Protocol.named(protocol, wanted)
     if minutes is not None:
         chosen = replace(chosen, limit_s=60.0 * minutes)
-    calibration = Calibration(find_profile(), date.today().isoformat(), chosen)
+    if engine != EMBEDDED and (gpu := find_profile(gpus=True).gpu) is not None:
+        raise InputError(
+            f"{engine} would use this machine's {gpu.model}, and a calibration is of processors; measure it while it runs: "
+            "mmpredict calibrate run http://127.0.0.1:8080 (or ollama://TAG)"
+        )
+    calibration = Calibration(find_profile(), date.today().isoformat(), chosen, build=build_of_kind(engine, binary))
     warn_if_busy()
     with progress_bars() as bars:
         path, rows = calibration.run(
@@ -188,9 +200,12 @@ def _fit_measurements(path: Path, as_json: bool) -> None:
 def show(
     hardware: Annotated[str, typer.Option("--hardware", help="Machine (mmpredict hardware list); this one by default.")] = "",
     backend: Annotated[str | None, typer.Option("--backend", help="Programming interface of its GPU.")] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="Kind that serves: embedded, llama-server, ollama, openai; this machine's only.")
+    ] = "embedded",
     as_json: AsJson = False,
 ) -> None:
-    """Show the coefficients of this machine and engine, or those of another machine with their errors.
+    """Show the coefficients that this machine's predictions use for an engine, or those of another machine with their errors.
 
     Example: mmpredict calibrate show --hardware ms-s1-max
     """
@@ -202,11 +217,14 @@ def show(
         choice = choice_of(find_machine(hardware), hardware, backend)
         show_rates(choice.rates, choice.sentence, as_json)
         return
-    from mmpredict.cost.library import load_coefficients
+    from mmpredict.calibrated import own_coefficients
+    from mmpredict.errors import UnknownNameError
     from mmpredict.hardware.library import find_profile
-    from mmpredict.live.embedded import engine_build
+    from mmpredict.live.choice import KINDS
 
-    _show(load_coefficients(find_profile(), engine_build()), as_json)
+    if engine not in KINDS:
+        raise UnknownNameError("engine", engine, KINDS)
+    _show(own_coefficients(find_profile(), engine), as_json)
 
 
 def _show(coefficients: Coefficients, as_json: bool) -> None:

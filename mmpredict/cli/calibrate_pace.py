@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mmpredict.cli.console import OUTPUT, print_json, progress_bars, remark, warn, warn_if_busy
+from mmpredict.cli.engine_options import Binary, Engine
 
 ANOTHER_MACHINE = 0.2
 """Logarithm of a pace that no hour explains: virtual machines keep their name when they come to another host."""
@@ -18,6 +19,8 @@ ANOTHER_MACHINE = 0.2
 
 def pace(
     forget: Annotated[bool, typer.Option("--forget", help="Predict at the pace of the calibration again.")] = False,
+    engine: Engine = "embedded",
+    binary: Binary = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False,
 ) -> None:
     """Measure this machine's present pace, in half a minute, and predict at that pace from now on.
@@ -34,11 +37,11 @@ def pace(
     from mmpredict.cost.pace import pace_sentence, with_pace
     from mmpredict.errors import InputError
     from mmpredict.hardware.library import find_profile
-    from mmpredict.live.embedded import engine_build, require_engine
+    from mmpredict.live.build import build_of_kind
     from mmpredict.models.resolve import resolve
 
-    require_engine()
-    own = load_coefficients(find_profile(), engine_build())
+    build = build_of_kind(engine, binary)
+    own = load_coefficients(find_profile(), build.name)
     if forget:
         remark(f"coefficients at the pace of their calibration: {save_coefficients(with_pace(own, None))}")
         return
@@ -56,7 +59,7 @@ def pace(
         MeasurementLog(pace_path(own.machine, own.engine), log_header) as log,
     ):
         specs = {name: resolve(name) for name in names}
-        measure_pace(names, specs, own.cores, Path(logs), log, lambda label, part: bars("measuring the pace", label, part))
+        measure_pace(names, specs, own.cores, Path(logs), log, build, lambda label, part: bars("measuring the pace", label, part))
         found = pace_of(then, log.rows, own, measured_at)
     stored = save_coefficients(with_pace(own, found))
     if as_json:

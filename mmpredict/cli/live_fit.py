@@ -21,14 +21,13 @@ def fit_from_validation(since: str, as_json: bool) -> None:
         InputError: the history holds too few runs.
     """
     from mmpredict.calibrate.store import save_coefficients
-    from mmpredict.cost.library import load_coefficients
+    from mmpredict.calibrated import own_coefficients
     from mmpredict.hardware.library import find_profile
-    from mmpredict.live.embedded import engine_build
     from mmpredict.report.live_fit import factors_table, improvement_table
     from mmpredict.validation.history import History
     from mmpredict.validation.live_fit import fit_live
 
-    coefficients = load_coefficients(find_profile(), engine_build())
+    coefficients = own_coefficients(find_profile())
     begin = since or coefficients.measured_on
     past, damaged = History().runs(coefficients.machine, coefficients.engine, begin)
     with progress_bars() as bars:

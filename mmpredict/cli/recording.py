@@ -34,16 +34,18 @@ def check_now(kind: str, name: str = "", digest: str = "", served_by: str = "") 
         kind, name, digest: of the check.
         served_by: the engine, where it is not the embedded one, whose build is known.
     """
-    from mmpredict.cost.library import load_coefficients, machine_key
-    from mmpredict.errors import NotCalibratedError
+    from mmpredict.calibrated import own_coefficients
+    from mmpredict.cost.library import machine_key
+    from mmpredict.errors import EngineMissingError, NotCalibratedError
     from mmpredict.hardware.library import find_profile
+    from mmpredict.live.choice import EMBEDDED
     from mmpredict.live.embedded import engine_build
     from mmpredict.results.history import Check
 
     profile, engine = find_profile(), served_by or engine_build()
     try:
-        calibrated_on = load_coefficients(profile, engine).measured_on
-    except NotCalibratedError:
+        calibrated_on = own_coefficients(profile, served_by.partition(" ")[0] or EMBEDDED).measured_on
+    except (NotCalibratedError, EngineMissingError):
         calibrated_on = ""
     at = datetime.now(UTC).isoformat(timespec="seconds")
     return Check(at, kind, name or kind, digest, machine_key(profile), engine, calibrated_on, version("mmpredict"))

@@ -100,10 +100,11 @@ def validate_scenarios(as_json: bool, output: Path | None, options: ScenariosOpt
 
 def _begun(output: Path | None, options: ScenariosOptions) -> tuple[Path, RawRuns, Coefficients]:
     """A new raw file: what is to be run on this machine."""
+    from mmpredict.calibrated import own_coefficients
     from mmpredict.cost.drift import at_time
-    from mmpredict.cost.library import load_coefficients, machine_key
+    from mmpredict.cost.library import machine_key
     from mmpredict.hardware.library import find_profile
-    from mmpredict.live.embedded import engine_build, require_engine
+    from mmpredict.live.embedded import require_engine
     from mmpredict.saving import data_directory
     from mmpredict.validation import scenario_cases
     from mmpredict.validation.raw_runs import Header, begin, free_path
@@ -111,7 +112,7 @@ def _begun(output: Path | None, options: ScenariosOptions) -> tuple[Path, RawRun
     require_engine()
     profile = find_profile()
     now_s = time()
-    own = at_time(load_coefficients(profile, engine_build()), now_s)
+    own = at_time(own_coefficients(profile), now_s)
     count = options.count or (scenario_cases.QUICK_COUNT if options.quick else scenario_cases.COUNT)
     cases = scenario_cases.scenario_cases(own, options.seed, count)
     if not options.quick:

@@ -21,10 +21,10 @@ def validate_serving(as_json: bool, output: Path | None, quick: bool, out_of_tol
         NotCalibratedError: this machine has not been calibrated.
         EngineError: a server could not be started or used.
     """
+    from mmpredict.calibrated import own_coefficients
     from mmpredict.cost.drift import at_time
-    from mmpredict.cost.library import load_coefficients
     from mmpredict.hardware.library import find_profile
-    from mmpredict.live.embedded import engine_build, require_engine
+    from mmpredict.live.embedded import require_engine
     from mmpredict.report.serving_check import serving_check_table
     from mmpredict.results.serving_check import passed, summary
     from mmpredict.saving import data_directory
@@ -33,7 +33,7 @@ def validate_serving(as_json: bool, output: Path | None, quick: bool, out_of_tol
 
     require_engine()
     profile = find_profile()
-    own = at_time(load_coefficients(profile, engine_build()), time())
+    own = at_time(own_coefficients(profile), time())
     cases = serving_cases(own, serving_specs(), quick)
     raw_path = (output or data_directory() / "validation") / f"serving-{date.today().isoformat()}.jsonl"
     warn_if_busy()

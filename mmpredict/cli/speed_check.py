@@ -20,10 +20,10 @@ def validate_speed(as_json: bool, output: Path | None, quick: bool, out_of_toler
         NotCalibratedError: this machine has not been calibrated.
         EngineError: a server could not be started or used.
     """
+    from mmpredict.calibrated import own_coefficients
     from mmpredict.cost.drift import at_time
-    from mmpredict.cost.library import load_coefficients
     from mmpredict.hardware.library import find_profile
-    from mmpredict.live.embedded import engine_build, require_engine
+    from mmpredict.live.embedded import require_engine
     from mmpredict.models.synthetic import cache_directory
     from mmpredict.report.speed_check import speed_check_table
     from mmpredict.results.speed_check import passed, summary
@@ -32,7 +32,7 @@ def validate_speed(as_json: bool, output: Path | None, quick: bool, out_of_toler
     from mmpredict.validation.speed import QUICK_MODELS, run_checks, speed_models
 
     require_engine()
-    own = at_time(load_coefficients(find_profile(), engine_build()), time())
+    own = at_time(own_coefficients(find_profile()), time())
     models = speed_models()[: QUICK_MODELS if quick else None]
     raw_path = (output or data_directory() / "validation") / f"speed-{date.today().isoformat()}.jsonl"
     warn_if_busy()

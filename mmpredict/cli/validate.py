@@ -140,6 +140,8 @@ def _validate_file(
         OUTPUT.print(comparison_table(found.comparisons, found.forecast.recommendation.strategy))
         if any(comparison.requests for comparison in found.comparisons):
             OUTPUT.print(requests_table(found.comparisons))
+    for warning in dict.fromkeys(warning for comparison in found.comparisons for warning in comparison.prediction.warnings):
+        warn(warning)
     require_answers(records for comparison in found.comparisons for records in comparison.runs)
     remark(verdict(found.comparisons, tolerance))
     if not found.median_error_frac <= tolerance:

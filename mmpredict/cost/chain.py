@@ -9,6 +9,7 @@ from mmpredict.cost.coefficients import Coefficients
 from mmpredict.cost.contention import Contention, Demand, Phase, is_yielding
 from mmpredict.cost.correction import correction_sentence
 from mmpredict.cost.draw import REST_LOG_SPREAD, UNMEASURED_LOG_SPREAD, Draw, draw_contention
+from mmpredict.cost.lent import lent_sentence
 from mmpredict.cost.loading import load_s, unload_s
 from mmpredict.cost.memory import Touched, instance_memory
 from mmpredict.cost.overhead import EMBEDDED
@@ -204,11 +205,13 @@ class CalibratedSource:
         return CostModel(self.coefficients, draw, self._known)
 
     def doubts(self, specs: Sequence[ModelSpec], several: bool) -> tuple[str, ...]:
-        """Models with weights that were not calibrated."""
+        """A calibration of another program, and models with weights that were not calibrated."""
+        lent = lent_sentence(self.coefficients)
         kernels = {name for steps in self.coefficients.steps.values() for name in steps.kernels}
-        return tuple(
+        unmeasured = (
             f"{spec.name} holds weights of a type that was not calibrated ({', '.join(sorted(spec.weight_types - kernels))}): its "
             "speed is a guess within wide bounds; calibrate with --types"
             for spec in specs
             if spec.weight_types - kernels
         )
+        return (*([lent] if lent else []), *unmeasured)

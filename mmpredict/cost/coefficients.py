@@ -130,6 +130,7 @@ class ContentionCoefficients(_Frozen):
         crowding: how much servers that both read from memory slow each other before it is exhausted.
         yielding_efficiency: total speed ÷ fair share, more threads than cores, servers that give a core up while waiting.
         spinning_efficiency: the same for servers that wait as OpenMP does by default, by ``prefill`` and ``decode``.
+        load_within_efficiency, load_beyond_efficiency: speed ÷ fair share of loads at the same time, as many as cores, and more.
         stacked_layer_s: stall per layer and step while threads of one server wait for each other on one core [s].
         stacked_probability: chance that a spinning server in company falls into that state.
     """
@@ -139,6 +140,8 @@ class ContentionCoefficients(_Frozen):
     crowding: float = Field(default=0.0, ge=0)
     yielding_efficiency: Estimate
     spinning_efficiency: Annotated[dict[str, Estimate], AfterValidator(_both_phases)]
+    load_within_efficiency: Estimate = Estimate(value=1.0)
+    load_beyond_efficiency: Estimate = Estimate(value=1.0)
     stacked_layer_s: Estimate
     stacked_probability: float = Field(ge=0, le=1)
 
@@ -253,6 +256,7 @@ class Coefficients(_Frozen):
         errors: what the fit leaves, for people: metric → fraction.
         correction: what real runs changed in it since; all other numbers have it in them already.
         pace: how fast the machine was a moment ago, where that was measured; all other numbers have it in them already.
+        lent_to: kind of engine that it answers for although it is of another program (``cost.lent``); empty for its own.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -275,6 +279,7 @@ class Coefficients(_Frozen):
     errors: dict[str, float] = Field(default_factory=dict)
     correction: Correction | None = None
     pace: Pace | None = None
+    lent_to: str = ""
 
 
 def read_coefficients(path: Path) -> Coefficients:

@@ -92,6 +92,8 @@ class Contention:
     spinning_efficiency_decode: float
     stacked_layer_s: float
     crowding: float = 0.0
+    load_within_efficiency: float = 1.0
+    load_beyond_efficiency: float = 1.0
 
     def rates(self, running: Sequence[Demand]) -> list[float]:
         """Speed of each activity relative to its speed alone, in (0, 1].
@@ -102,8 +104,8 @@ class Contention:
             return [1.0]
         threads = sum(demand.threads for demand in running)
         rates = self._from_memory(running)
-        if threads > self.cores:  # what slows full cores down does not go away with one more thread
-            share = min(self.within_efficiency, self.cores / threads)
+        if threads > self.cores:
+            share = self.cores / threads
             rates = [min(rate, self._oversubscribed(demand, share)) for rate, demand in zip(rates, running, strict=True)]
         return _from_disk(rates, running)
 
@@ -115,13 +117,16 @@ class Contention:
         found = []
         for demand in running:
             own = demand.bandwidth if demand.gpu <= 0.0 else 0.0
-            rate = self.within_efficiency / (1.0 + self.crowding * own * max(0.0, used - own))
+            efficiency = self.load_within_efficiency if demand.phase == "load" else self.within_efficiency
+            rate = efficiency / (1.0 + self.crowding * own * max(0.0, used - own))
             found.append(min(rate, most / own) if own > most else rate)
         return found
 
     def _oversubscribed(self, demand: Demand, share: float) -> float:
-        if demand.threads == 1 or demand.phase == "load":
-            return share
+        if demand.phase == "load":
+            return share * self.load_beyond_efficiency
+        if demand.threads == 1:  # what slows full cores down does not go away with one more thread
+            return share * self.within_efficiency
         if demand.yielding:
             return share * self.yielding_efficiency
         prefill = demand.phase == "prefill"

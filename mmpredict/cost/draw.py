@@ -106,6 +106,8 @@ def draw_contention(coefficients: Coefficients, draw: Draw) -> Contention:
         spinning_efficiency_decode=min(1.0, drawn("spinning decode", own.spinning_efficiency["decode"])),
         stacked_layer_s=drawn("stacked", own.stacked_layer_s),
         crowding=own.crowding,
+        load_within_efficiency=min(1.0, drawn("loads within", own.load_within_efficiency)),
+        load_beyond_efficiency=min(1.0, drawn("loads beyond", own.load_beyond_efficiency)),
     )
 
 

@@ -57,19 +57,23 @@ def load_coefficients(profile: HardwareProfile, engine: str) -> Coefficients:
     return read_coefficients(path)
 
 
-def newest_coefficients(machine: str) -> Coefficients | None:
-    """The last calibration of a machine, whatever the engine build; None without one.
+def newest_coefficients(machine: str, program: str = "") -> Coefficients | None:
+    """The last calibration of a machine; None without one.
+
+    Args:
+        machine: its key.
+        program: whose builds count, as engines' names begin (``ollama``); all when empty.
 
     Raises:
         FileFormatError: a file is damaged.
     """
-    paths = sorted((data_directory() / "coefficients" / machine).glob("*.json"))
+    paths = sorted((data_directory() / "coefficients" / machine).glob(f"{slug(program)}*.json"))
     if not paths:
         return None
     from mmpredict.cost.coefficients import read_coefficients
 
     found = [read_coefficients(path) for path in paths]
-    return max(found, key=lambda one: one.measured_on)
+    return max(found, key=lambda one: (one.measured_on, one.measured_at_s or 0.0))
 
 
 def shipped_rates_directory() -> Path:

@@ -119,10 +119,10 @@ def reported(error: Any, status: int, raw: bytes) -> RequestFailure:
 
 def event_of(line: bytes) -> dict[str, Any] | None:
     """The object that a line carries; ``None`` for an empty line and for a comment, such as llama-server's ping."""
-    if not line.strip() or line.startswith(b":"):
-        return None
     name, _, text = line.partition(b":")
     event = json_object(text) if name in (b"data", b"error") else None
+    if event is None and (line.startswith(b":") or not line.strip()):
+        return None
     if event is None:
         raise RequestFailure(FailureReason.SERVER_ERROR, f"not an event: {line[:200].decode(errors='replace')}")
     if "error" in event or name == b"error":
@@ -132,8 +132,8 @@ def event_of(line: bytes) -> dict[str, Any] | None:
 
 def json_object(text: bytes | str) -> dict[str, Any] | None:
     """The JSON object that ``text`` is; ``None`` if it is something else."""
-    try:
-        value = json.loads(text)
+    try:  # bytes would be searched for their encoding first, which takes a third of the time
+        value = json.loads(text if isinstance(text, str) else text.decode(errors="surrogatepass"))
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

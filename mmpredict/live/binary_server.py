@@ -94,14 +94,18 @@ def find_program(name: str = DEFAULT_PROGRAM) -> Program:
             '[engine] binary = "/path/to/llama-server"'
         )
     path = Path(found).resolve()
-    options = known_options(_said(path, "--help"))
+    options = known_options(said(path, "--help"))
     if "--parallel" not in options:
         raise EngineError(f"{path} is no llama-server: its --help tells of no --parallel")
-    return Program(path, options, build_of(_said(path, "--version")))
+    return Program(path, options, build_of(said(path, "--version")))
 
 
-def _said(path: Path, option: str) -> str:
-    """What a program prints, to either stream: builds differ in which."""
+def said(path: Path, option: str) -> str:
+    """What a program prints, to either stream: builds differ in which.
+
+    Raises:
+        EngineError: it does not answer.
+    """
     environment = engine_environment(InstancePlan("", "", 1), os.environ)
     try:
         done = subprocess.run(

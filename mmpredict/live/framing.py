@@ -8,6 +8,7 @@ from mmpredict.units import KIB
 MAX_SIZE_LINE_BYTES = KIB
 MAX_CHUNK_DIGITS = 12
 _LINE_END = b"\r\n"
+_HEXADECIMAL = b"0123456789abcdefABCDEF"
 
 
 class Body:
@@ -91,6 +92,6 @@ def not_http(data: bytes) -> RequestFailure:
 
 def _chunk_size(line: bytes) -> int:
     digits = line.partition(b";")[0].strip()
-    if not 0 < len(digits) <= MAX_CHUNK_DIGITS or not all(digit in b"0123456789abcdefABCDEF" for digit in digits):
+    if not 0 < len(digits) <= MAX_CHUNK_DIGITS or digits.translate(None, _HEXADECIMAL):
         raise not_http(line)
     return int(digits, 16)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 MAX_LINE_BYTES = MIB
 
 Reading = Generator[None, "tuple[float, bytes] | None", "Completion"]
-"""Reads an answer of one protocol: it is sent (time of arrival [s], line) for each line, ``None`` at the end of the body, and
-returns the completion as soon as that is whole. Raises ``RequestFailure``: it is incomplete, an error, or not the protocol."""
+"""Reads an answer of one protocol: it is sent (time of arrival [s], line) for each line that is not empty, ``None`` at the end of
+the body, and returns the completion as soon as that is whole. Raises ``RequestFailure``: it is incomplete, an error, or not the
+protocol."""
 
 
 class Lines:
@@ -33,13 +34,14 @@ class Lines:
         Raises:
             RequestFailure: a line is too long.
         """
+        held = len(self._pending) + len(piece)
         if b"\n" not in piece:
             self._pending += piece
             found: list[bytes] = []
         else:
-            *found, rest = (bytes(self._pending) + piece).split(b"\n")
+            *found, rest = (bytes(self._pending) + piece if self._pending else piece).split(b"\n")
             self._pending = bytearray(rest)
-        if max(len(self._pending), *map(len, found), 0) > MAX_LINE_BYTES:
+        if held > MAX_LINE_BYTES and max(len(self._pending), *map(len, found), 0) > MAX_LINE_BYTES:
             raise RequestFailure(FailureReason.SERVER_ERROR, f"the server sent a line of more than {MAX_LINE_BYTES} bytes")
         return found
 
@@ -84,7 +86,8 @@ class Incoming:
         try:
             for piece in framing.take(data):
                 for line in self._lines.take(piece):
-                    reading.send((now_s, line))
+                    if line:
+                        reading.send((now_s, line))
             if framing.ended:
                 reading.send(None)
         except StopIteration as end:

@@ -61,7 +61,9 @@ class Reception:
             self._leave(watch, incoming)
 
     def _attend(self, watch: _Watch) -> None:
-        """Take up who came, and let go of who left."""
+        """Take up who came, and let go of who left; who comes at this moment rings, and is taken up next time."""
+        if not (self._come or self._gone):
+            return
         with self._lock:
             come, self._come = self._come, []
             gone, self._gone = self._gone, []

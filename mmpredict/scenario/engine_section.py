@@ -17,7 +17,7 @@ Name = Annotated[str, Field(max_length=4096)]
 
 
 class EngineSection(Strict):
-    """``[engine]``: the program that serves, and where it is. It matters to those who execute; a prediction does not look at it.
+    """``[engine]``: the program that serves, and where it is. A prediction looks at the kind alone.
 
     Attributes:
         kind: the program.

@@ -10,15 +10,15 @@ from time import time
 
 import numpy as np
 
-from mmpredict.api import Keep, costing_of
+from mmpredict.api import Keep
+from mmpredict.calibrated import own_coefficients
 from mmpredict.cost.draw import Draw
-from mmpredict.cost.library import load_coefficients
-from mmpredict.costing import RatedCosting
+from mmpredict.costing import RatedCosting, costing_of
 from mmpredict.errors import DoesNotFitError, InputError
 from mmpredict.hardware.detect import THIS_MACHINE
 from mmpredict.hardware.library import find_profile
 from mmpredict.hardware.profile import HardwareProfile
-from mmpredict.live.embedded import engine_build, require_engine
+from mmpredict.live.embedded import require_engine
 from mmpredict.live.execute import execute_plan
 from mmpredict.models.resolve import GGUF_SUFFIX, SYNTHETIC, resolve
 from mmpredict.models.spec import ModelSpec
@@ -116,7 +116,7 @@ class _Run:
         self.provenance: list[str] = []
         if options.live:
             require_engine()
-            load_coefficients(self.profile, engine_build())  # a real run on the CPU is held against its own calibration
+            own_coefficients(self.profile)  # a real run on the CPU is held against its own calibration
         self.costing = costing_of(self.profile, now_s=time() if options.live else None)
 
     def test(self, test: SuiteTest) -> SuiteTestResult:

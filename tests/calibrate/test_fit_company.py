@@ -50,24 +50,24 @@ def rows(memory_bytes_per_s: float = MEMORY_BYTES_PER_S, mixed: bool = True, cro
 
 @pytest.mark.parametrize("mixed", [True, False], ids=["all combinations", "as measured before 2026-11-27"])
 def test_laws_of_sharing_are_recovered(mixed: bool) -> None:
-    own = contention(rows(mixed=mixed), SPECS)
+    own = contention(rows(mixed=mixed), SPECS, 2)
     assert own.memory_bytes_per_s == pytest.approx(MEMORY_BYTES_PER_S)
     assert own.within_efficiency.value == pytest.approx(EFFICIENCY, rel=0.03)
     assert own.crowding == pytest.approx(CROWDING, abs=0.15)
 
 
 def test_servers_that_do_not_slow_each_other_are_not_crowded() -> None:
-    own = contention(rows(memory_bytes_per_s=1e12), SPECS)
+    own = contention(rows(memory_bytes_per_s=1e12), SPECS, 2)
     assert own.crowding == 0.0
     assert own.within_efficiency.value == pytest.approx(EFFICIENCY, rel=0.01)
 
 
 def test_without_a_server_alone_memory_gives_what_the_pair_read() -> None:
-    own = contention([row for row in rows() if row.kind == "company"], SPECS)
+    own = contention([row for row in rows() if row.kind == "company"], SPECS, 2)
     assert 0.9 * MEMORY_BYTES_PER_S < own.memory_bytes_per_s < MEMORY_BYTES_PER_S
 
 
 def test_where_nobody_decodes_the_memory_is_unknown_and_the_mean_of_all_counts() -> None:
-    own = contention([row for row in rows() if "decode" not in (row.kind, row.values.get("phase"))], SPECS)
+    own = contention([row for row in rows() if "decode" not in (row.kind, row.values.get("phase"))], SPECS, 2)
     assert (own.memory_bytes_per_s, own.crowding) == (0.0, 0.0)
     assert own.within_efficiency.value == pytest.approx(EFFICIENCY, rel=0.02)

@@ -10,6 +10,7 @@ from mmpredict.calibrate.measuring import Measuring, short_name
 from mmpredict.calibrate.protocol import LARGE, Protocol, thread_counts
 from mmpredict.calibrate.tasks import round_tasks
 from mmpredict.errors import InputError, UnknownNameError
+from mmpredict.live.embedded import EmbeddedServer
 from mmpredict.models.synthetic import synthetic_spec
 
 
@@ -39,7 +40,8 @@ def test_models_of_earlier_rounds_are_not_measured_where_the_protocol_lacks_them
     """Rounds are added to (``--add``): what is known of models that an earlier calibration had is not theirs."""
     protocol, earlier = Protocol.named("quick", ("q8_0",)), Protocol()
     specs = {name: synthetic_spec(name) for name in (*protocol.models, *earlier.models)}
-    labels = [task.label for task in round_tasks(Measuring(protocol, 2, dict.fromkeys(protocol.models, Path()), Path()), specs)]
+    measuring = Measuring(protocol, 2, dict.fromkeys(protocol.models, Path()), Path(), EmbeddedServer.start)
+    labels = [task.label for task in round_tasks(measuring, specs)]
     others = {short_name(name) for name in set(earlier.models) - set(protocol.models)}
     assert any(LARGE in name for name in others)
     assert not [label for label in labels if any(name in label for name in others)]

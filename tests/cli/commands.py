@@ -14,13 +14,12 @@ from typing import NamedTuple
 
 import pytest
 
-from mmpredict import api
-from mmpredict.calibrate import run as calibration_run
+from mmpredict import calibrated
 from mmpredict.calibrate.store import save_coefficients
 from mmpredict.cli.main import run
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.hardware import telemetry
-from mmpredict.live import embedded
+from mmpredict.live import build, embedded
 
 ENGINE = "engine 1"
 MACHINE = """
@@ -42,7 +41,7 @@ prompt_tokens = 32
 output_tokens = 8
 """
 # The engine's name is part of where coefficients are kept, and is not to be asked of a machine that may have none.
-COMMAND = f"from mmpredict import api; api.engine_build = lambda: {ENGINE!r}; from mmpredict.cli.main import run; run()"
+COMMAND = f"from mmpredict import calibrated as c; c.engine_build = lambda: {ENGINE!r}; from mmpredict.cli.main import run; run()"
 
 
 class Outcome(NamedTuple):
@@ -82,7 +81,7 @@ def place(bench: Coefficients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(f"MMPREDICT_{name}", str(tmp_path / name.lower()))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    for module in (api, calibration_run, embedded):
+    for module in (calibrated, build, embedded):
         monkeypatch.setattr(module, "engine_build", lambda: ENGINE)
     monkeypatch.setattr(telemetry, "busy_cores", lambda: 0.0)
     monkeypatch.chdir(tmp_path / "work")

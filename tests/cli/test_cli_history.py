@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from commands import ENGINE, SCENARIO, Call, assert_one_line, files
 
-from mmpredict import api
+from mmpredict import api, forecasting
 from mmpredict.calibrate.store import save_coefficients
 from mmpredict.cli.history import iso_date
 from mmpredict.cost.chain import CostModel
@@ -40,7 +40,8 @@ def servers(bench: Coefficients, place: Path, monkeypatch: pytest.MonkeyPatch) -
     cores = max(4, profile.cpu.cores)
     own = bench.model_copy(update={"machine": machine_key(profile), "cores": cores})
     save_coefficients(own)
-    monkeypatch.setattr(api, "_usable", lambda profile: 6e9)  # what is free now decides nothing here
+    for module in (api, forecasting):
+        monkeypatch.setattr(module, "usable_bytes", lambda profile: 6e9)  # what is free now decides nothing here
     Path("here.toml").write_text(
         SCENARIO.replace("machine.toml", "this-machine").replace('"sequential", "parallel"', '"sequential", "parallel-divided"')
     )

@@ -31,7 +31,7 @@ def test_a_server_that_is_not_there_is_said(name: str, remedy: str, call: Call, 
     [
         (["http://127.0.0.1:1", "ollama://x", "--output", "rows.jsonl"], "give one at a time"),
         (["http://127.0.0.1:1", "ollama://x", "--model", "qwen2.5:7b"], "give one at a time"),
-        (["http://127.0.0.1:1", "--types", "q8_0"], "--types, --minutes, --resume and --add are for the embedded engine"),
+        (["http://127.0.0.1:1", "--types", "q8_0"], "--types, --minutes, --resume and --add are for builds that are started"),
         (["--hardware", "rtx-4090"], "are for running servers"),
         (["qwen2.5:7b"], "names no running server"),
         (["ollama://qwen2.5:7b", "--hardware", "no-such"], "unknown hardware"),

@@ -12,7 +12,7 @@ from mmpredict.cost.coefficients import Coefficients, Correction, Pace
 from mmpredict.cost.correction import corrected
 from mmpredict.cost.drift import HOUR_S, HOURS_SPREAD, at_time, hours_spread
 from mmpredict.cost.pace import with_pace
-from mmpredict.costing import CalibratedCosting
+from mmpredict.costing import CalibratedCosting, costing_of
 from mmpredict.demo import demo_scenario
 from mmpredict.errors import InputError
 from mmpredict.hardware.library import find_profile
@@ -54,7 +54,7 @@ def test_what_is_run_at_once_is_predicted_for_now(
     calibrated: Coefficients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     profile = find_profile()
-    known = [api.costing_of(profile, calibrated, now_s) for now_s in (None, 1e9)]
+    known = [costing_of(profile, calibrated, now_s) for now_s in (None, 1e9)]
     spreads = [one.coefficients.machine_log_spread for one in known if isinstance(one, CalibratedCosting)]
     assert spreads == [calibrated.machine_log_spread, pytest.approx(MINUTES)]
     asked = []

@@ -1,0 +1,38 @@
+"""A calibration that answers for an engine of which there is none: another build of llama.cpp on the same machine.
+
+Builds differ in the instructions that they use, in the thread library, and in what their servers do beside; by how much, only a
+calibration of the build itself can tell.
+"""
+
+from __future__ import annotations
+
+import math
+
+from mmpredict.cost.coefficients import Coefficients
+
+LENT_LOG_SPREAD = 0.2
+"""TO BE MEASURED"""
+
+REMEDIES = {kind: f"run: mmpredict calibrate run --engine {kind}" for kind in ("llama-server", "ollama")}
+"""Kind of engine → what gives it a calibration."""
+
+
+def lent(coefficients: Coefficients, kind: str) -> Coefficients:
+    """The same numbers, less sure, for an engine of another kind.
+
+    Args:
+        coefficients: of another program.
+        kind: of the engine that they are to answer for, as a scenario names it.
+    """
+    spread = math.hypot(coefficients.machine_log_spread, LENT_LOG_SPREAD)
+    return coefficients.model_copy(update={"machine_log_spread": spread, "lent_to": kind})
+
+
+def lent_sentence(coefficients: Coefficients) -> str:
+    """What a reader should know of it; empty where nothing is lent."""
+    if not coefficients.lent_to:
+        return ""
+    return (
+        f"by the calibration of {coefficients.engine}, as {coefficients.lent_to} has none of its own and may be a fifth or more "
+        f"quicker or slower; {REMEDIES.get(coefficients.lent_to, 'calibrate the build that it runs')}"
+    )
