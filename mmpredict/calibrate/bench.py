@@ -101,13 +101,13 @@ class Bench:
         times = [[moment for moment in answer.token_times_s if begin_s <= moment <= end_s] for answer in answers]
         counts = [len(moments) - 1 for moments in times]
         best = max(range(sequences), key=lambda index: counts[index])
-        observed = counts[best]
-        if observed < 1:
+        observed, duration_s = counts[best], times[best][-1] - times[best][0] if times[best] else 0.0
+        if observed < 1 or duration_s <= 0.0:  # who was not let run for a while receives all tokens at once
             return DecodeRun(0.0, 0, 0.0, answers[0].prompt_s, idle, idle)
         begun = [sum(moment <= times[best][0] for moment in answer.token_times_s) for answer in answers]
         depth = prompt_tokens + sum(begun) / sequences - 1
         masked = idle + (sequences - 1) * (depth + observed / 2)
-        return DecodeRun(times[best][-1] - times[best][0], observed, depth, answers[0].prompt_s, idle, masked)
+        return DecodeRun(duration_s, observed, depth, answers[0].prompt_s, idle, masked)
 
     def speed(self, phase: Phase, duration_s: float, limit_s: float | None = None) -> float:
         """Steady speed over about ``duration_s`` [tokens/s]: output tokens for decode, prompt tokens for prefill.

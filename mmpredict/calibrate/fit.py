@@ -45,6 +45,7 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
     Raises:
         NotCalibratedError: a kind of measurement that the fit needs is missing.
     """
+    rows = [row for row in rows if row.values.get("duration_s") != 0.0]  # tokens that all came at once tell no time
     _require_kinds(rows, int(header["cores"]))
     threads = sorted({row.threads for row in rows if row.kind in ("prefill", "decode") and row.spincount is None})
     paced = at_mean_pace(rows)

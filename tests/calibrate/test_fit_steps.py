@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_steps import (
     CACHE_BYTES,
+    CELL_ROW_S,
     CORES,
     PROTOCOL,
     SPECS,
@@ -19,6 +20,7 @@ from made_steps import (
 
 from mmpredict.calibrate import fit_steps as fitting
 from mmpredict.calibrate.fit_steps import (
+    MOST_OPEN,
     SATURATED_TOKENS,
     fit_cache,
     fit_steps,
@@ -151,6 +153,15 @@ def test_leaving_a_model_out_leaves_no_error_when_the_equation_holds(truth: dict
     assert len(errors["decode"]) > shapes and len(errors["prefill"]) > shapes
     found = np.abs([one.log_error for one in errors["prefill"] + errors["decode"]])
     assert np.quantile(found, 0.85) < 0.01, "but for probes that alone tell what memory, or cells far apart, cost"
+
+
+def test_who_alone_tells_a_price_says_nothing_of_other_models(truth: dict[int, StepCoefficients]) -> None:
+    """Far cells are told by one probe: without it the others' fit holds their price at 0, and errs by it in this probe alone."""
+    dear = {count: one.model_copy(update={"cell_row_s": 10 * CELL_ROW_S}) for count, one in truth.items()}
+    observations = step_observations(measure_steps(dear, 0.0, 1), SPECS, CORES)
+    errors = leave_one_model_out(observations, CACHE_BYTES)["decode"]
+    assert max(abs(one.own_error) for one in errors) < 0.01
+    assert max(one.leverage for one in errors) < MOST_OPEN
 
 
 def test_rows_of_a_type_have_a_price_where_several_models_tell_it(truth: dict[int, StepCoefficients]) -> None:
