@@ -21,7 +21,7 @@ from mmpredict.cost.coefficients import (
 from mmpredict.cost.drift import HOURS_SPREAD
 from mmpredict.cost.loading import load_features
 from mmpredict.cost.memory import Touched, instance_memory
-from mmpredict.cost.overhead import EMBEDDED
+from mmpredict.cost.overhead import Overhead, overhead_of_build
 from mmpredict.errors import NotCalibratedError
 from mmpredict.models.cache import CacheOptions
 from mmpredict.models.spec import ModelSpec
@@ -81,7 +81,7 @@ def fit(header: Mapping[str, Any], rows: Sequence[Measurement], specs: Mapping[s
         },
         contention=contention(rows, specs, int(header["cores"])),
         loading=_loading(of_kind(rows, "load"), of_kind(rows, "unload"), specs),
-        memory=_memory(of_kind(rows, "memory"), of_kind(rows, "prefill"), specs),
+        memory=_memory(of_kind(rows, "memory"), of_kind(rows, "prefill"), specs, overhead_of_build(str(header["engine"]))),
         errors={
             f"unseen_model_{phase}_median_absolute": float(np.median(np.abs(np.expm1([one.log_error for one in left_out]))))
             if left_out
@@ -154,7 +154,9 @@ def _loading(rows: Sequence[Measurement], unloads: Sequence[Measurement], specs:
     )
 
 
-def _memory(rows: Sequence[Measurement], prefills: Sequence[Measurement], specs: Mapping[str, ModelSpec]) -> MemoryCoefficients:
+def _memory(
+    rows: Sequence[Measurement], prefills: Sequence[Measurement], specs: Mapping[str, ModelSpec], overhead: Overhead
+) -> MemoryCoefficients:
     """How far the computed memory is from what servers had after the prompts that they were given."""
     errors = []
     for row in rows:
@@ -162,7 +164,7 @@ def _memory(rows: Sequence[Measurement], prefills: Sequence[Measurement], specs:
         context, slots, ubatch = (int(row.number(name)) for name in ("context_tokens", "slots", "ubatch_tokens"))
         options = CacheOptions(context, slots, ubatch)
         touched = Touched(max(lengths, default=options.ubatch_tokens), slots)
-        computed = instance_memory(specs[row.model], options, EMBEDDED, threads=row.threads, touched=touched).host.total
+        computed = instance_memory(specs[row.model], options, overhead, threads=row.threads, touched=touched).host.total
         errors.append(math.log(computed / row.number("proportional_bytes")))
     return MemoryCoefficients(log_spread=max(MEMORY_SPREAD_FLOOR, _root_mean_square(errors)))
 

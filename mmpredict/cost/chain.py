@@ -12,7 +12,7 @@ from mmpredict.cost.draw import REST_LOG_SPREAD, UNMEASURED_LOG_SPREAD, Draw, dr
 from mmpredict.cost.lent import lent_sentence
 from mmpredict.cost.loading import load_s, unload_s
 from mmpredict.cost.memory import Touched, instance_memory
-from mmpredict.cost.overhead import EMBEDDED
+from mmpredict.cost.overhead import overhead_of_build
 from mmpredict.cost.pace import pace_sentence
 from mmpredict.cost.prices import StepPrices
 from mmpredict.errors import InputError
@@ -77,10 +77,11 @@ class InstanceCost:
         self._pass_bytes: dict[int, float] = {}  # tokens → weights that a pass reads
         self._kv_cache_bytes = cache_bytes(spec.shape, options)
         self._load_factor = machine * draw.factor(f"load of {spec.name}", coefficients.loading.log_spread)
-        memory = instance_memory(spec, options, EMBEDDED, threads=threads, touched=touched)
+        overhead = overhead_of_build(coefficients.lent_to, coefficients.engine)
+        memory = instance_memory(spec, options, overhead, threads=threads, touched=touched)
         scale = draw.factor(f"memory of {spec.name}", coefficients.memory.log_spread)
         self.memory = memory.host.scaled(scale)
-        self.program_bytes = scale * EMBEDDED.shared_bytes
+        self.program_bytes = scale * overhead.shared_bytes
         self.unload_s = machine * unload_s(spec, self._kv_cache_bytes, coefficients.loading)
 
     def load_s(self, cold: bool) -> float:

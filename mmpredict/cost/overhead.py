@@ -63,6 +63,13 @@ OLLAMA = replace(LLAMA_SERVER, engine="ollama", source="Ollama runs each model i
 OVERHEADS = {overhead.engine: overhead for overhead in (EMBEDDED, LLAMA_SERVER, OLLAMA)}
 
 
+def overhead_of_build(*names: str) -> Overhead:
+    """The overhead of a build's process, by the first of its names that begins with a known engine (``ollama 0.33.0``): of all
+    others the embedded engine's."""
+    found = (OVERHEADS.get(name.partition(" ")[0]) for name in names)
+    return next((overhead for overhead in found if overhead is not None), EMBEDDED)
+
+
 def overhead_of(engine: str) -> Overhead:
     """The overhead of an engine's process.
 

@@ -105,7 +105,7 @@ class _Watch:
         for end in (self._bell, self._button):
             end.setblocking(False)
         self._selector.register(self._bell, selectors.EVENT_READ)
-        self._nearest_s = math.inf
+        self._nearest_s = math.inf  # no deadline is nearer; that of who has left may be
 
     def close(self) -> None:
         """Give up what was opened."""
@@ -126,14 +126,13 @@ class _Watch:
         except (OSError, ValueError):  # it has no number any more
             return
         self.answers[incoming] = None
-        self._look_ahead()
+        self._nearest_s = min(self._nearest_s, incoming.exchange.deadline_s)
 
     def remove(self, incoming: Incoming) -> None:
         """An answer is no longer awaited; nothing happens where it was not."""
         if incoming in self.answers:
             del self.answers[incoming]
             self._selector.unregister(incoming.exchange.connection)
-            self._look_ahead()
 
     def receive(self) -> None:
         """Wait for what arrives first, or for a deadline, and hand it to the answers; threads whose answer is over are woken."""
@@ -160,10 +159,8 @@ class _Watch:
             for incoming in [one for one in self.answers if one.exchange.deadline_s <= perf_counter()]:
                 incoming.error = incoming.exchange.late()
                 self._end(incoming)
+            self._nearest_s = min((one.exchange.deadline_s for one in self.answers), default=math.inf)
 
     def _end(self, incoming: Incoming) -> None:
         self.remove(incoming)
         incoming.turn.set()
-
-    def _look_ahead(self) -> None:
-        self._nearest_s = min((one.exchange.deadline_s for one in self.answers), default=math.inf)

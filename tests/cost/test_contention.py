@@ -66,6 +66,16 @@ def test_one_more_thread_than_cores_speeds_nobody_up_where_full_cores_are_slow()
     assert contention.rates([single] * 9)[0] <= contention.rates([single] * 8)[0] == 0.6
 
 
+def test_full_cores_stay_slow_beyond_them() -> None:
+    """Five servers of one thread on two cores get as much of their fair share as two do; loads have an efficiency of their own."""
+    contention = Contention(2, 0.96, 0.9, 0.7, 0.4, 0.1, load_within_efficiency=0.9, load_beyond_efficiency=0.8)
+    single, load = (Demand(phase, 1, False, 1.0, 24.0, False) for phase in ("decode", "load"))
+    assert contention.rates([single] * 2) == [0.96] * 2
+    assert contention.rates([single] * 5) == pytest.approx([0.96 * 2 / 5] * 5)
+    assert contention.rates([single, load]) == [0.96, 0.9]
+    assert contention.rates([single, load, load]) == pytest.approx([0.96 * 2 / 3, 0.8 * 2 / 3, 0.8 * 2 / 3])
+
+
 @given(contentions(), companies, st.randoms(use_true_random=False))
 def test_the_order_of_activities_does_not_matter(contention: Contention, company: list[Demand], random: Random) -> None:
     order = list(range(len(company)))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmpredict.cost.memory import MemoryParts, Touched, instance_memory, output_buffer_bytes
-from mmpredict.cost.overhead import EMBEDDED, LLAMA_SERVER, OVERHEADS, overhead_of
+from mmpredict.cost.overhead import EMBEDDED, LLAMA_SERVER, OLLAMA, OVERHEADS, overhead_of, overhead_of_build
 from mmpredict.cost.placement import Placement, host_weights, most_gpu_layers
 from mmpredict.errors import UnknownNameError
 from mmpredict.models.cache import CacheOptions, cache_bytes
@@ -113,3 +113,9 @@ def test_what_no_batch_reaches_is_not_resident(spec: ModelSpec, tokens: int) -> 
     assert parts(tokens).compute <= parts(tokens + 1).compute <= parts(None).compute
     assert parts(512) == parts(600) == parts(None)
     assert replace(parts(tokens), compute=0) == replace(parts(None), compute=0), "only buffers depend on it"
+
+
+def test_the_build_decides_what_a_process_takes_besides() -> None:
+    assert overhead_of_build("", "llama-server b1 (abc)") is LLAMA_SERVER
+    assert overhead_of_build("ollama", "xllamacpp 2026.10.11549") is OLLAMA, "whom it is lent to comes first"
+    assert overhead_of_build("openai", "xllamacpp 2026.10.11549") is EMBEDDED
