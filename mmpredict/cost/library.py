@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mmpredict.hardware.profile import HardwareProfile
 
 FAMILIES = "families"
+PROGRAMS = ("llama-server", "ollama")  # of which a build is calibrated where it is asked for
 THIS_MACHINE = "this-machine"  # as hardware.detect has it, which takes long to import
 
 
@@ -48,8 +49,10 @@ def load_coefficients(profile: HardwareProfile, engine: str) -> Coefficients:
     machine = machine_key(profile)
     path = coefficients_path(machine, engine)
     if not path.exists():
+        program = engine.partition(" ")[0]
+        which = f" --engine {program}" if program in PROGRAMS else ""
         remedy = (
-            "run: mmpredict calibrate run"
+            f"run: mmpredict calibrate run{which}"
             if profile.name == THIS_MACHINE
             else f"calibrate on that machine (mmpredict calibrate run) and copy the file to {path}"
         )
