@@ -23,7 +23,9 @@ MASKED_STEP = 100  # numbers of masked cells that differ by less belong to repea
 DEPTH_STEP = 64  # likewise: sequences do not begin at the same step in every repeat [tokens]
 OUTLIER = 1.5  # a step that a neighbour delays is part of what runs take, a stall of the whole machine is not [1]
 POLISHES = 10  # after which the paces of rounds and conditions have settled [1]
-MINUTES_SPREAD = 0.05  # of a machine's speed: assumed where one round shows no drift, and counted as one change where several do
+MINUTES_SPREAD = 0.032
+"""Of a machine's speed from one round to the next, minutes later: assumed where there is one round, counted as one change where
+several tell it. Root mean square of what twelve calibrations of two virtual machines had, each 1.5 to 4.8 % (docs/design.md)."""
 UNSETTLED_FRAC = 0.1  # part of a server's conditions that may stay unsettled: a machine with neighbours never settles all [1]
 
 Server = tuple[str, int, int | None]

@@ -66,7 +66,7 @@ def stored() -> Coefficients:
 def test_predictions_have_the_pace_until_it_is_forgotten(call: Call, calibrated: Coefficients) -> None:
     told = call("calibrate", "pace")
     assert told.code == 0
-    assert "decoding 4 threads × 1.088" in told.out.replace("\n", " ")
+    assert "decoding 4 threads × 1.095" in told.out.replace("\n", " ")
     slow = stored()
     assert slow.pace is not None
     assert slow.steps[4].decode_factor == pytest.approx(BELIEVED)
