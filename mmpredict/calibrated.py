@@ -9,7 +9,7 @@ from mmpredict.hardware.profile import HardwareProfile
 from mmpredict.live.choice import EMBEDDED, LLAMA_SERVER, OLLAMA, OPENAI
 from mmpredict.live.embedded import engine_build
 
-PROGRAMS = {LLAMA_SERVER: (LLAMA_SERVER,), OLLAMA: (OLLAMA, LLAMA_SERVER), OPENAI: (LLAMA_SERVER,)}
+ANSWERING = {LLAMA_SERVER: (LLAMA_SERVER,), OLLAMA: (OLLAMA, LLAMA_SERVER), OPENAI: (LLAMA_SERVER,)}
 """Kind of engine → programs whose calibration tells most of it, the best first; without one the embedded engine's does."""
 
 
@@ -25,7 +25,7 @@ def own_coefficients(profile: HardwareProfile, kind: str = EMBEDDED) -> Coeffici
         EngineMissingError: there is none, and the embedded engine, which could be calibrated, is not installed.
         FileFormatError: a file is damaged.
     """
-    for program in PROGRAMS.get(kind, ()):
+    for program in ANSWERING.get(kind, ()):
         if (found := newest_coefficients(machine_key(profile), program)) is not None:
             return found if program == kind else lent(found, kind)
     embedded = load_coefficients(profile, engine_build())

@@ -18,7 +18,15 @@ from mmpredict.calibrate.fit import MANY_MASKED
 from mmpredict.calibrate.measurement import MASKED_CELLS, Measurement, MeasurementLog, made_now, measured_at_s, of_kind
 from mmpredict.calibrate.measuring import Measuring, short_name
 from mmpredict.calibrate.protocol import NARROW, WIDE, Protocol
-from mmpredict.calibrate.repeats import DEVIATION_OF_MEDIAN, MEDIAN_OF_MEAN, capped_mean, condition_of, duration_s, minutes_spread
+from mmpredict.calibrate.repeats import (
+    DEVIATION_OF_MEDIAN,
+    MEDIAN_OF_MEAN,
+    capped_mean,
+    condition_of,
+    duration_s,
+    minutes_spread,
+    warm_loads_s,
+)
 from mmpredict.calibrate.rest import rests
 from mmpredict.calibrate.run import Progress
 from mmpredict.cost.coefficients import Coefficients, Pace
@@ -170,10 +178,5 @@ def _durations(rows: Sequence[Measurement]) -> dict[_Key, list[float]]:
 
 def _loads(then: Sequence[Measurement], now: Sequence[Measurement]) -> list[float]:
     """Logarithms of the time of warm loads now ÷ then, one per server."""
-    times: tuple[dict[tuple[str, int], list[float]], ...] = (defaultdict(list), defaultdict(list))
-    for found, rows in zip(times, (then, now), strict=True):
-        for row in rows:
-            if row.kind == "load" and not row.values["cold"] and row.spincount is None:
-                found[row.model, row.threads].append(row.number("duration_s"))
-    before, again = times
+    before, again = warm_loads_s(then), warm_loads_s(now)
     return [math.log(float(np.median(again[key])) / capped_mean(before[key])) for key in sorted(before.keys() & again.keys())]

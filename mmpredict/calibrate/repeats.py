@@ -112,6 +112,15 @@ def minutes_spread(rows: Sequence[Measurement]) -> float:
     return math.sqrt((changes * seen**2 + MINUTES_SPREAD**2) / (changes + 1))
 
 
+def warm_loads_s(rows: Iterable[Measurement]) -> dict[tuple[str, int], list[float]]:
+    """Model and threads → every load of it alone, from the page cache and with the default waiting rule [s]."""
+    times: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for row in rows:
+        if row.kind == "load" and not row.values["cold"] and row.spincount is None:
+            times[row.model, row.threads].append(row.number("duration_s"))
+    return times
+
+
 def at_mean_pace(rows: Sequence[Measurement]) -> list[Measurement]:
     """Rows with prompts and decode steps as they would have been at the mean pace of all rounds.
 

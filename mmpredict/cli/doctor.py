@@ -15,9 +15,8 @@ def doctor() -> None:
 
     Example: mmpredict doctor
     """
-    from mmpredict.cost.library import load_coefficients, machine_key, newest_coefficients
+    from mmpredict.cost.library import PROGRAMS, load_coefficients, machine_key, newest_coefficients
     from mmpredict.hardware.library import find_profile
-    from mmpredict.live.choice import LLAMA_SERVER, OLLAMA
     from mmpredict.live.embedded import engine_build
     from mmpredict.live.survey import find_engines
     from mmpredict.models.synthetic import cache_directory
@@ -37,7 +36,7 @@ def doctor() -> None:
     except MmpredictError as error:
         healthy = False
         _line("missing", str(error))
-    for program in (LLAMA_SERVER, OLLAMA):
+    for program in PROGRAMS:
         if (own := newest_coefficients(machine_key(profile), program)) is not None:
             _line("calibration", f"{own.engine}: {own.measured_on}, {own.measurements} measurements")
     for found in find_engines():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -42,11 +43,11 @@ def check_now(kind: str, name: str = "", digest: str = "", served_by: str = "") 
     from mmpredict.live.embedded import engine_build
     from mmpredict.results.history import Check
 
-    profile, engine = find_profile(), served_by or engine_build()
-    try:
-        calibrated_on = own_coefficients(profile, served_by.partition(" ")[0] or EMBEDDED).measured_on
-    except (NotCalibratedError, EngineMissingError):
-        calibrated_on = ""
+    profile, engine = find_profile(gpus=bool(served_by)), served_by or engine_build()
+    calibrated_on = ""
+    if profile.gpu is None:  # what a GPU serves is predicted by rates
+        with suppress(NotCalibratedError, EngineMissingError):
+            calibrated_on = own_coefficients(profile, served_by.partition(" ")[0] or EMBEDDED).measured_on
     at = datetime.now(UTC).isoformat(timespec="seconds")
     return Check(at, kind, name or kind, digest, machine_key(profile), engine, calibrated_on, version("mmpredict"))
 

@@ -1,7 +1,8 @@
 """What activities that run at the same time take from each other.
 
 CPU servers share cores. The operating system gives every runnable thread an equal share, so with more threads than cores all
-activities run at ``cores / Σ threads`` of their speed alone. A server with one thread loses nothing more. A server with several
+activities run at ``cores / Σ threads`` of their speed alone, times the efficiency of full cores; that is all that a server with one
+thread loses, and loads have an efficiency of their own (``calibrate.fit_joint_loads``). A server with several
 waits at a barrier after every operation of its graph, and how it waits decides what company costs:
 
 - *yielding* (``GOMP_SPINCOUNT`` small, or passive waiting): a waiting thread gives its core up; little is lost;

@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 
 from mmpredict.cost.coefficients import Coefficients
+from mmpredict.cost.library import PROGRAMS, how_to_calibrate
 
 LENT_LOG_SPREAD = 0.12
 """Predicted ÷ measured makespans of llama-servers from source by the embedded build's calibration, in two sittings: 1.11, 1.04,
 1.19 and 1.10, 1.14 behind llama-swap (docs/executing.md); the root mean square of their logarithms."""
-
-REMEDIES = {kind: f"run: mmpredict calibrate run --engine {kind}" for kind in ("llama-server", "ollama")}
-"""Kind of engine → what gives it a calibration."""
 
 
 def lent(coefficients: Coefficients, kind: str) -> Coefficients:
@@ -33,7 +31,9 @@ def lent_sentence(coefficients: Coefficients) -> str:
     """What a reader should know of it; empty where nothing is lent."""
     if not coefficients.lent_to:
         return ""
+    kind = coefficients.lent_to
+    remedy = how_to_calibrate(kind) if kind in PROGRAMS else "calibrate the build that it runs"
     return (
-        f"by the calibration of {coefficients.engine}, as {coefficients.lent_to} has none of its own and may be a tenth or two "
-        f"quicker or slower; {REMEDIES.get(coefficients.lent_to, 'calibrate the build that it runs')}"
+        f"by the calibration of {coefficients.engine}, as {kind} has none of its own and may be a tenth or two quicker or slower; "
+        f"{remedy}"
     )

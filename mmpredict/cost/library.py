@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from mmpredict.hardware.profile import HardwareProfile
 
 FAMILIES = "families"
-PROGRAMS = ("llama-server", "ollama")  # of which a build is calibrated where it is asked for
+PROGRAMS = ("llama-server", "ollama")
+"""Whose builds are calibrated where it is asked for, as engines' names begin; the embedded one is calibrated otherwise."""
 THIS_MACHINE = "this-machine"  # as hardware.detect has it, which takes long to import
 
 
@@ -49,15 +50,18 @@ def load_coefficients(profile: HardwareProfile, engine: str) -> Coefficients:
     machine = machine_key(profile)
     path = coefficients_path(machine, engine)
     if not path.exists():
-        program = engine.partition(" ")[0]
-        which = f" --engine {program}" if program in PROGRAMS else ""
         remedy = (
-            f"run: mmpredict calibrate run{which}"
+            how_to_calibrate(engine.partition(" ")[0])
             if profile.name == THIS_MACHINE
             else f"calibrate on that machine (mmpredict calibrate run) and copy the file to {path}"
         )
         raise NotCalibratedError(f"no calibration of {profile.name} ({machine}) with {engine}; {remedy}")
     return read_coefficients(path)
+
+
+def how_to_calibrate(program: str) -> str:
+    """What to do for a calibration of a program's build on this machine."""
+    return f"run: mmpredict calibrate run{f' --engine {program}' if program in PROGRAMS else ''}"
 
 
 def newest_coefficients(machine: str, program: str = "") -> Coefficients | None:

@@ -180,6 +180,12 @@ def test_passing_over_cells_costs_what_was_measured_or_what_it_did_elsewhere(
         assert core_s == pytest.approx(MASKED_CORE_S), "cores share what is passed over"
 
 
+def test_tokens_that_all_came_at_once_tell_nothing(fitted: Coefficients, rows: list[Measurement], few_candidates: None) -> None:
+    decode = next(row for row in rows if row.kind == "decode")
+    stalled = replace(decode, values={**decode.values, "duration_s": 0.0})
+    assert fit(HEADER, [*rows, stalled], SPECS) == fitted
+
+
 def test_rounds_that_are_apart_widen_the_machines_spread(rows: list[Measurement], few_candidates: None) -> None:
     def round_at(number: int, factor: float) -> list[Measurement]:
         values = [{**row.values, ROUND: number, "duration_s": factor * float(row.values.get("duration_s", 0))} for row in rows]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmpredict.calibrate.fit_joint_loads import UNMEASURED_BEYOND, UNMEASURED_WITHIN, load_efficiencies, together_s
+from mmpredict.calibrate.fit_joint_loads import UNMEASURED_BEYOND, UNMEASURED_WITHIN, load_efficiencies, loads_law, together_s
 from mmpredict.calibrate.measurement import ROUND, Measurement
-from mmpredict.cost.contention import Contention, Demand
 
 ALONE_S = {"narrow": 0.4, "wide": 0.25}
 
@@ -18,23 +17,22 @@ def rows(within: float, beyond: float, rounds: int = 3, stray: float = 1.0) -> l
         slow = stray if number == rounds - 1 else 1.0
         for model, seconds in ALONE_S.items():
             made.append(Measurement("load", model, 1, None, {"cold": 0, "duration_s": seconds, ROUND: number}))
-        for servers, efficiency in ((2, within), (4, beyond)):
+        law = loads_law(2, within, beyond)
+        for servers in (2, 4):
             models = ["narrow", "wide", "narrow", "wide"][:servers]
-            for model, seconds in zip(models, together_s([ALONE_S[one] for one in models], 2, efficiency), strict=True):
+            for model, seconds in zip(models, together_s([ALONE_S[one] for one in models], law), strict=True):
                 values = {"servers": servers, "duration_s": slow * seconds, ROUND: number}
                 made.append(Measurement("joint-load", model, 1, None, values))  # type: ignore[arg-type]
     return made
 
 
 def test_loads_at_once_are_what_contention_makes_of_them() -> None:
-    assert together_s([1.0], 2, 0.5) == [1.0], "alone"
-    assert together_s([1.0, 1.0], 2, 0.8) == pytest.approx([1.25, 1.25])
-    assert together_s([1.0, 2.0], 2, 0.8) == pytest.approx([1.25, 2.25]), "the second is alone at last"
-    assert together_s([1.0] * 4, 2, 0.8) == pytest.approx([2.5] * 4)
-    law = Contention(2, 1.0, 1.0, 1.0, 1.0, 0.0, load_within_efficiency=0.9, load_beyond_efficiency=0.8)
-    load = Demand("load", 1, False, 1.0, 0.0, False)
-    assert law.rates([load] * 2) == pytest.approx([1.0 / second for second in together_s([1.0] * 2, 2, 0.9)])
-    assert law.rates([load] * 5) == pytest.approx([1.0 / second for second in together_s([1.0] * 5, 2, 0.8)])
+    law = loads_law(2, 0.8, 0.5)
+    assert together_s([1.0], law) == [1.0], "alone"
+    assert together_s([1.0, 1.0], law) == pytest.approx([1.25, 1.25])
+    assert together_s([1.0, 2.0], law) == pytest.approx([1.25, 2.25]), "the second is alone at last"
+    assert together_s([1.0] * 4, law) == pytest.approx([4.0] * 4)
+    assert together_s([2.0, 1.0, 1.0, 1.0], law) == pytest.approx([5.0, 4.0, 4.0, 4.0])
 
 
 def test_efficiencies_are_recovered() -> None:

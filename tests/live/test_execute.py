@@ -78,6 +78,8 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Coefficients:
         patch.setattr(tasks, "measure_stacked", lambda *_: iter(()))
         _, rows = calibration.run(path=tmp_path_factory.mktemp("calibration") / "measurements.jsonl")
     assert UNSEEN not in {row.model for row in rows}
+    at_once = {int(row.number("servers")) for row in rows if row.kind == "joint-load"}
+    assert at_once == set(tasks.joint_counts(calibration.cores))
     return fit(calibration.header, rows, calibration.specs)
 
 

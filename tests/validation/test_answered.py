@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mmpredict import api
+from mmpredict.cost.chain import CostModel
 from mmpredict.cost.coefficients import Coefficients
 from mmpredict.costing import CalibratedCosting
 from mmpredict.demo import demo_scenario
 from mmpredict.forecasting import Forecaster
 from mmpredict.hardware.library import find_profile
+from mmpredict.live import execute
+from mmpredict.models.spec import ModelSpec
+from mmpredict.results.columns import RequestRow
 from mmpredict.results.compare import compare
+from mmpredict.results.prediction import Prediction
 from mmpredict.results.records import Records
+from mmpredict.simulation.plan import Plan
+from mmpredict.simulation.run import simulate
 from mmpredict.validation.answered import as_answered
+from mmpredict.validation.executed import Executed
 from mmpredict.workload.request import Workload
 
 
 def answers(workload: Workload, **tokens: int) -> Records:
     """Records of a workload, with other lengths of some answers."""
-    from mmpredict.results.columns import RequestRow
-
     rows = []
     for one in workload.requests:
         row = RequestRow(one.id, one.model, one.model, 0.0, one.prompt_tokens, tokens.get(one.id, one.output_tokens))
@@ -66,3 +76,24 @@ def test_runs_are_held_against_as_many_tokens_as_came(forecaster: Forecaster) ->
     assert abs(compare(held, measured).metrics["makespan_s"].error_frac) < 0.05
     count = len(asked.requests)
     assert held.warnings[-1].startswith(f"{count} of {count} answers were shorter than asked for")
+
+
+def test_validation_holds_every_run_against_its_own_answers(
+    coefficients: Coefficients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def cut(plan: Plan, workload: Workload, specs: Mapping[str, ModelSpec], *_: Any, **__: Any) -> Records:
+        half = Workload(tuple(replace(one, output_tokens=one.output_tokens // 2) for one in workload.requests))
+        return simulate(plan, half, specs, CostModel(coefficients), 1e12)
+
+    monkeypatch.setattr(execute, "execute_plan", cut)
+    kept: list[Prediction] = []
+
+    def keep(_: Executed, prediction: Prediction) -> None:
+        kept.append(prediction)
+
+    question = demo_scenario().model_copy(update={"strategies": ("sequential",)})
+    found = api.validate(question, tmp_path, draws=4, coefficients=coefficients, keep=keep)
+    assert found.median_error_frac < 0.05
+    (plan,) = found.comparisons
+    assert "shorter than asked for" in plan.prediction.warnings[-1]
+    assert kept[0].metrics == plan.prediction.metrics != found.forecast.predictions[0].metrics
